@@ -1,0 +1,46 @@
+"""The toolkit's errors: one small hierarchy, each message a single line a user can act on."""
+
+from __future__ import annotations
+
+
+class SyperError(Exception):
+    """Anything the toolkit refuses or fails at; the message says what, where and what to do.
+
+    ``exit_code`` is what the command line ends with: 1 for a failure, 2 for the user's mistake.
+    """
+
+    exit_code = 1
+
+
+class UsageError(SyperError):
+    """The request itself is wrong: an option's value, a combination of options, a missing file."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A configuration or recipe value is out of its range."""
+
+
+class InputError(UsageError):
+    """An input file or folder is unreadable, truncated, hostile or not of the expected format."""
+
+
+class DriftError(UsageError):
+    """Settings or environment differ from those a dataset was begun with."""
+
+
+class LockedError(UsageError):
+    """Another process is writing into the folder."""
+
+
+class VerificationError(SyperError):
+    """A dataset is not what its manifest and completion record say."""
+
+
+class OutputError(SyperError):
+    """Something could not be written: a full disk, a read-only folder."""
+
+
+class MissingExtraError(UsageError):
+    """An optional dependency is not installed; the message holds the command that installs it."""
