@@ -1,3 +1,48 @@
-"""syper-data: make, audit, publish and use synthetic periocular image data."""
+"""syper-data: make, audit, publish and use synthetic periocular image data.
+
+``sample`` makes a dataset directory, ``generate`` yields images, ``verify`` checks a dataset,
+``export_hf`` publishes it, ``convert`` reads a published network, ``train_generator`` makes a new
+one. Names and defaults are those of the command line, ``syper-data``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from syper_data.errors import SyperError
+
+if TYPE_CHECKING:
+    from syper_data.gan.convert import convert
+    from syper_data.gan.training import train_generator
+    from syper_data.publishing.export import export_hf
+    from syper_data.sampling.generate import generate
+    from syper_data.sampling.sample import sample
+    from syper_data.sampling.verify import verify
 
 __version__ = "0.1.0"
+
+__all__ = ["SyperError", "convert", "export_hf", "generate", "sample", "train_generator", "verify"]
+
+_HOMES = {
+    "convert": "syper_data.gan.convert",
+    "export_hf": "syper_data.publishing.export",
+    "generate": "syper_data.sampling.generate",
+    "sample": "syper_data.sampling.sample",
+    "train_generator": "syper_data.gan.training",
+    "verify": "syper_data.sampling.verify",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a function's module when it is first used, so that ``import syper_data`` is instant."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'syper_data' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

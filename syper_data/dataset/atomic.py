@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from syper_data.errors import OutputError
@@ -36,7 +36,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
             temporary.replace(path)
             fsync_folder(path.parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

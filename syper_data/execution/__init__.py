@@ -1,0 +1,10 @@
+"""Where work runs: local processes now; a cluster engine later, behind the same three functions.
+
+:func:`open_pool` starts workers on one *job* (a function named ``module:function`` and its
+JSON-ready setup), :meth:`WorkerPool.run` feeds them tasks and yields results as they come,
+:meth:`WorkerPool.close` ends them. A task's result depends on the task alone, never on the worker.
+"""
+
+from syper_data.execution.local import WorkerPool, open_pool
+
+__all__ = ["WorkerPool", "open_pool"]

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from syper_data.errors import ConfigError
+from syper_data.gan.config import check_number
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,7 @@ class AugmentConfig:
 
     def __post_init__(self) -> None:
         for name in ("probability", "colour", "shift", "cutout"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"augment.{name} is {getattr(self, name)!r}: must lie in 0..1")
+            check_number(f"augment.{name}", getattr(self, name), 0, 1)
 
 
 def augment(images: Tensor, config: AugmentConfig, rng: torch.Generator) -> Tensor:
@@ -71,9 +70,9 @@ def augment(images: Tensor, config: AugmentConfig, rng: torch.Generator) -> Tens
         )
     if config.cutout:
         size = round(side * config.cutout)
-        centre = torch.randint(0, side, (n, 2), generator=rng)
-        grid = torch.arange(side)
-        inside = (grid[None] - centre[:, :1]).abs() * 2 < size, (grid[None] - centre[:, 1:]).abs() * 2 < size
-        hole = (inside[0][:, None, :, None] & inside[1][:, None, None, :]).to(images.device, images.dtype)
+        first = torch.randint(0, side, (n, 2), generator=rng) - size // 2  # [n, (row, column)]
+        offset = torch.arange(side) - first[:, :, None]
+        inside = (offset >= 0) & (offset < size)  # [n, 2, side]
+        hole = (inside[:, 0, :, None] & inside[:, 1, None, :])[:, None].to(images.device, images.dtype)
         x = x * (1 - hole * chosen())
     return x

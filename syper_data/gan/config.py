@@ -1,11 +1,49 @@
-"""What a StyleGAN2 network is, apart from its weights: one frozen, self-validating record."""
+"""What a StyleGAN2 generator is, apart from its weights: one frozen, self-validating record."""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, TypeGuard
 
 from syper_data.errors import ConfigError
+
+
+def _is_whole(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def check_whole(name: str, value: object, low: int, high: int) -> None:
+    """Refuse anything but a whole number in ``low..high`` with a :class:`ConfigError`."""
+    if not _is_whole(value) or not low <= value <= high:
+        raise ConfigError(f"{name} is {value!r}: must be a whole number in {low}..{high}")
+
+
+def check_number(name: str, value: object, low: float = 0, high: float = sys.float_info.max) -> None:
+    """Refuse anything but a finite number in ``low..high``."""
+    if not (_is_whole(value) or isinstance(value, float)) or not low <= value <= high:
+        bound = f">= {low:g}" if high == sys.float_info.max else f"in {low:g}..{high:g}"
+        raise ConfigError(f"{name} is {value!r}: must be a number {bound}")
+
+
+def check_positive(name: str, value: object) -> None:
+    """Refuse anything but a finite number > 0."""
+    if not (_is_whole(value) or isinstance(value, float)) or not 0 < value <= sys.float_info.max:
+        raise ConfigError(f"{name} is {value!r}: must be a positive number")
+
+
+def check_resolution(name: str, value: object, low: int, high: int) -> None:
+    """Refuse anything but a power of two in ``low..high``."""
+    if not _is_whole(value) or not low <= value <= high or value & (value - 1):
+        raise ConfigError(f"{name} is {value!r}: must be a power of two in {low}..{high}")
+
+
+def check_taps(name: str, value: object) -> None:
+    """Refuse anything but four symmetric whole numbers >= 0 that are not all 0."""
+    taps = value if isinstance(value, tuple) else ()
+    whole = all(_is_whole(t) and t >= 0 for t in taps)
+    if len(taps) != 4 or not whole or not sum(taps) or taps != taps[::-1]:
+        raise ConfigError(f"{name} is {value!r}: must be four symmetric taps >= 0")
 
 
 @dataclass(frozen=True)
@@ -16,8 +54,8 @@ class GeneratorConfig:
     resolution ``r`` has ``min(channel_base / r, channel_max)`` channels. ``c_dim`` is the number of
     classes, 0 for an unconditional network. ``num_fp16_res`` records how many of the finest
     resolutions the network was trained at in half precision, and ``conv_clamp`` the bound that such
-    networks put on every convolution's output. ``resample_filter`` holds the taps of the separable
-    up-sampling filter.
+    networks put on every layer's output, after the activation and its gain. ``resample_filter``
+    holds the taps of the separable up-sampling filter.
 
     Raises:
         ConfigError: a value is out of range, with the value and the bound.
@@ -36,9 +74,7 @@ class GeneratorConfig:
     resample_filter: tuple[int, ...] = (1, 3, 3, 1)
 
     def __post_init__(self) -> None:
-        r = self.resolution
-        if not 4 <= r <= 1024 or r & (r - 1):
-            raise ConfigError(f"resolution is {r}: must be a power of two in 4..1024")
+        check_resolution("resolution", self.resolution, 4, 1024)
         bounds = {
             "z_dim": (1, 4096),
             "c_dim": (0, 1_000_000),
@@ -50,17 +86,12 @@ class GeneratorConfig:
             "num_fp16_res": (0, 9),
         }
         for name, (low, high) in bounds.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-                raise ConfigError(f"{name} is {value!r}: must be a whole number in {low}..{high}")
-        clamp = self.conv_clamp
-        if clamp is not None and not 0 < clamp < float("inf"):
-            raise ConfigError(f"conv_clamp is {clamp!r}: must be a positive number or null")
-        taps = self.resample_filter
-        if len(taps) != 4 or any(t < 0 for t in taps) or sum(taps) <= 0 or taps != taps[::-1]:
-            raise ConfigError(f"resample_filter is {list(taps)}: must be four symmetric taps >= 0")
-        if self.channels(r) < 1:
-            raise ConfigError(f"channel_base {self.channel_base} leaves no channel at {r} px")
+            check_whole(name, getattr(self, name), low, high)
+        if self.conv_clamp is not None:
+            check_positive("conv_clamp", self.conv_clamp)
+        check_taps("resample_filter", self.resample_filter)
+        if self.channels(self.resolution) < 1:
+            raise ConfigError(f"channel_base is {self.channel_base}: leaves no channel at {self.resolution} px")
 
     @property
     def block_resolutions(self) -> tuple[int, ...]:
@@ -84,13 +115,10 @@ class GeneratorConfig:
     def from_dict(cls, values: dict[str, Any]) -> GeneratorConfig:
         """Read what :meth:`to_dict` wrote; an unknown or missing key is a :class:`ConfigError`."""
         known = {f.name for f in fields(cls)}
-        unknown = sorted(set(values) - known)
+        unknown = sorted(set(values) - known, key=str)
         if unknown:
             raise ConfigError(f"unknown architecture field {unknown[0]!r}")
         if "resolution" not in values:
             raise ConfigError("the architecture names no resolution")
-        try:
-            taps = tuple(int(t) for t in values.get("resample_filter", (1, 3, 3, 1)))
-            return cls(**{**values, "resample_filter": taps})
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"the architecture is not readable: {error}") from error
+        taps = values.get("resample_filter", (1, 3, 3, 1))
+        return cls(**{**values, "resample_filter": tuple(taps) if isinstance(taps, list) else taps})

@@ -38,12 +38,14 @@ class FeatureNet(nn.Module):
     def __init__(self, state: Mapping[str, Tensor], dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         self._add("stem", state, "_conv_stem", "_bn0", dtype)
-        for i in range(len(_BLOCKS)):
+        for i, (kernel, _) in enumerate(_BLOCKS):
             prefix = f"_blocks.{i}."
-            if prefix + "_expand_conv.weight" in state:
+            if i > 0:
                 self._add(f"expand{i}", state, prefix + "_expand_conv", prefix + "_bn0", dtype)
             self._add(f"depthwise{i}", state, prefix + "_depthwise_conv", prefix + "_bn1", dtype)
             self._add(f"project{i}", state, prefix + "_project_conv", prefix + "_bn2", dtype)
+            if self.get_buffer(f"depthwise{i}_weight").shape[-1] != kernel:  # a deeper relative
+                raise InputError(f"feature net: the weights are not {FEATURE_NET}'s (kernel of block {i})")
         self.requires_grad_(False)
 
     def _add(self, name: str, state: Mapping[str, Tensor], conv: str, norm: str, dtype: torch.dtype) -> None:
@@ -61,7 +63,7 @@ class FeatureNet(nn.Module):
         weight, bias = self.get_buffer(name + "_weight"), self.get_buffer(name + "_bias")
         kernel = weight.shape[-1]
         groups = x.shape[1] if weight.shape[1] == 1 and x.shape[1] > 1 else 1
-        wide = x.dtype != torch.float32 and groups > 1 and stride > 1 and x.device.type == "cpu"
+        wide = x.dtype.itemsize < 4 and groups > 1 and stride > 1 and x.device.type == "cpu"
         if wide:  # strided depthwise gradients in bf16 run 3 to 20 times slower than in float32
             x, weight, bias = x.float(), weight.float(), bias.float()
         y = F.conv2d(x, weight, bias, stride=stride, padding=kernel // 2, groups=groups)
@@ -73,7 +75,7 @@ class FeatureNet(nn.Module):
         x = F.relu6(self._conv(images, "stem", 2))
         features = []
         for i, (_, stride) in enumerate(_BLOCKS):
-            y = F.relu6(self._conv(x, f"expand{i}")) if hasattr(self, f"expand{i}_weight") else x
+            y = F.relu6(self._conv(x, f"expand{i}")) if i > 0 else x
             if y.requires_grad:  # depthwise gradients come back in the other memory layout: mend it once
                 y.register_hook(_channels_last)  # type: ignore[no-untyped-call]
             y = F.relu6(self._conv(y, f"depthwise{i}", stride))

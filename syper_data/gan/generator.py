@@ -14,7 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from syper_data.gan.config import GeneratorConfig
-from syper_data.gan.layers import EqualizedLinear, ModulatedLayer, ToRGB, fir_kernel, upsample_image
+from syper_data.gan.layers import (
+    EqualizedLinear,
+    ModulatedLayer,
+    ToRGB,
+    fir_kernel,
+    normalize_second_moment,
+    upsample_image,
+)
 
 NoiseMode = Literal["const", "random", "none"]
 
@@ -42,11 +49,11 @@ class MappingNetwork(nn.Module):
 
         ``psi`` < 1 moves w towards the mean ``w_avg`` (the truncation trick, Karras et al. 2019).
         """
-        x = _normalize_second_moment(z)
+        x = normalize_second_moment(z)
         if self.config.c_dim:
             if c is None:
                 raise ValueError("a class-conditional network needs labels")
-            x = torch.cat([x, _normalize_second_moment(self.embed(c))], dim=1)
+            x = torch.cat([x, normalize_second_moment(self.embed(c))], dim=1)
         for i in range(self.config.mapping_layers):
             x = self.get_submodule(f"fc{i}")(x)
         return x if psi == 1.0 else self.w_avg.lerp(x, psi)
@@ -96,6 +103,12 @@ class SynthesisNetwork(nn.Module):
         """Set the filter again after construction on the ``meta`` device (it is not in the state)."""
         self.kernel = fir_kernel(self.config.resample_filter)
 
+    @torch.no_grad()
+    def freeze(self, dtype: torch.dtype, noise_mode: NoiseMode) -> None:
+        """Compute every layer's constants once, for inference with this dtype and noise mode."""
+        for layer in self.layers():
+            layer.frozen = layer.constants(dtype, noise_mode == "const")
+
     def blocks(self) -> list[SynthesisBlock]:
         """The blocks from 4 px up."""
         return [cast(SynthesisBlock, self.get_submodule(f"b{r}")) for r in self.config.block_resolutions]
@@ -125,10 +138,11 @@ class SynthesisNetwork(nn.Module):
         index, layer_index = 0, 0
         for block in self.blocks():
             if x is None:
-                x = block.const.to(dtype).expand(n, -1, -1, -1).contiguous(memory_format=torch.channels_last)
+                x = block.const.to(dtype).repeat(n, 1, 1, 1).contiguous(memory_format=torch.channels_last)
             for layer in block.layers:
                 given = None if noise is None else noise[layer_index]
-                x = layer(x, ws[:, index], self.kernel, _layer_noise(layer, noise_mode, given, n))
+                extra = _layer_noise(layer, given, n) if noise_mode == "random" else None
+                x = layer(x, ws[:, index], self.kernel, extra, constant_noise=noise_mode == "const")
                 index += 1
                 layer_index += 1
             rgb = block.torgb(x, ws[:, index])  # shares this w with the next block's first layer
@@ -162,15 +176,7 @@ class Generator(nn.Module):
         return images
 
 
-def _normalize_second_moment(x: Tensor) -> Tensor:
-    return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)
-
-
-def _layer_noise(layer: ModulatedLayer, mode: NoiseMode, given: Tensor | None, n: int) -> Tensor | None:
-    if mode == "none":
-        return None
-    if mode == "const":
-        return layer.noise_const[None, None]
+def _layer_noise(layer: ModulatedLayer, given: Tensor | None, n: int) -> Tensor:
     if given is not None:
         return given
     return torch.randn(n, 1, layer.resolution, layer.resolution, device=layer.noise_const.device)

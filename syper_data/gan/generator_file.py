@@ -65,15 +65,15 @@ def load_generator(path: Path, *, name: str | None = None) -> GeneratorFile:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    if data[:1] == b"\x80" or data[:2] == b"PK":
-        raise InputError(
-            f"{path}: a pickle, not a generator file; run: syper-data convert {path} OUT.safetensors"
-        )
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError, ValueError) as error:
+        if data[:1] == b"\x80" or data[:2] == b"PK":  # (a safetensors file may begin so, too)
+            raise InputError(
+                f"{path}: a pickle, not a generator file; run: syper-data convert {path} OUT.safetensors"
+            ) from error
         raise InputError(f"{path}: not a readable safetensors file ({error})") from error
     header = _read_header(metadata, path)
     try:
@@ -100,16 +100,16 @@ def _read_header(metadata: dict[str, str], path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: safetensors, but no generator file (no {_HEADER_KEY!r} header)")
     try:
         header = json.loads(metadata[_HEADER_KEY])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: the header is not JSON") from error
     if not isinstance(header, dict) or not isinstance(header.get("architecture"), dict):
         raise InputError(f"{path}: the header describes no architecture")
     if header.get("format") != FORMAT_VERSION:
-        raise InputError(
-            f"{path}: format version {header.get('format')!r}, this toolkit reads {FORMAT_VERSION}"
-        )
+        raise InputError(f"{path}: format version {header.get('format')!r}, this toolkit reads {FORMAT_VERSION}")
     if header.get("spectrum") not in ("vis", "nir"):
         raise InputError(f"{path}: spectrum is {header.get('spectrum')!r}: must be vis or nir")
+    if not isinstance(header.get("summary", {}), dict):
+        raise InputError(f"{path}: the header's summary is no mapping")
     return header
 
 
@@ -122,12 +122,8 @@ def _check_tensors(generator: Generator, tensors: dict[str, torch.Tensor], path:
             raise InputError(f"{path}: tensor {name} does not belong to the architecture")
         want, have = tuple(expected[name].shape), tuple(tensors[name].shape)
         if want != have:
-            raise InputError(
-                f"{path}: tensor {name} has shape {list(have)}, the architecture wants {list(want)}"
-            )
+            raise InputError(f"{path}: tensor {name} has shape {list(have)}, the architecture wants {list(want)}")
         if tensors[name].dtype != torch.float32:
-            raise InputError(
-                f"{path}: tensor {name} is {tensors[name].dtype}, a generator file holds float32"
-            )
+            raise InputError(f"{path}: tensor {name} is {tensors[name].dtype}, a generator file holds float32")
         if not torch.isfinite(tensors[name]).all():
             raise InputError(f"{path}: tensor {name} holds values that are not finite")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -35,6 +36,23 @@ def upsample_image(images: Tensor, kernel: Tensor) -> Tensor:
     c = images.shape[1]
     weight = (kernel * 4).to(images.dtype).expand(c, 1, *kernel.shape)
     return F.conv_transpose2d(images, weight, stride=2, padding=1, groups=c)
+
+
+def low_pass(images: Tensor, kernel: Tensor, *, padding: int, stride: int = 1) -> Tensor:
+    """Apply the 4-tap FIR filter and keep every ``stride``-th pixel.
+
+    [n, c, h, w] -> [n, c, h + 2 padding - 3, ...] at stride 1; padding 1 and stride 2 halve it.
+    """
+    c, dtype = images.shape[1], images.dtype
+    if stride > 1 and dtype.itemsize < 4 and images.device.type == "cpu":
+        images = images.float()  # strided depthwise gradients take 9 to 25 times as long in bf16
+    weight = kernel.to(images.dtype).expand(c, 1, *kernel.shape)
+    return F.conv2d(images, weight, stride=stride, padding=padding, groups=c).to(dtype)
+
+
+def normalize_second_moment(x: Tensor) -> Tensor:
+    """Scale every row to a mean square of one.  # [n, features]"""
+    return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)
 
 
 class EqualizedLinear(nn.Module):
@@ -66,7 +84,7 @@ class EqualizedLinear(nn.Module):
 
 
 class EqualizedConv(nn.Module):
-    """Plain convolution with equalized learning rate, optional leaky ReLU and clamp."""
+    """Plain 1x1 or 3x3 convolution with equalized learning rate, optional leaky ReLU and clamp."""
 
     def __init__(
         self,
@@ -87,14 +105,31 @@ class EqualizedConv(nn.Module):
         self.lrelu = lrelu
         self.conv_clamp = conv_clamp
 
-    def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:  # [n, in, h, w] -> [n, out, h, w]
+    def forward(self, x: Tensor, *, gain: float = 1.0, down: Tensor | None = None) -> Tensor:
+        """``x`` [n, in, h, w] -> [n, out, h, w]; ``gain`` scales the output, and the clamp with it.
+
+        ``down`` is the FIR filter with which to halve the resolution on the way.
+        """
+        stride, padding = 1, self.padding
+        if down is not None and padding:  # the filter runs where the strided convolution will look
+            x, stride, padding = low_pass(x, down, padding=padding + 1), 2, 0
+        elif down is not None:
+            x = low_pass(x, down, padding=1, stride=2)
         total = gain * (LRELU_GAIN if self.lrelu else 1.0)
         weight = (self.weight * (self.weight_gain * total)).to(x.dtype)
         bias = None if self.bias is None else (self.bias * total).to(x.dtype)
-        y = F.conv2d(x, weight, bias, padding=self.padding)
+        y = F.conv2d(x, weight, bias, stride=stride, padding=padding)
         if self.lrelu:
             y = F.leaky_relu(y, LRELU_SLOPE)
         return y if self.conv_clamp is None else y.clamp(-self.conv_clamp * gain, self.conv_clamp * gain)
+
+
+class LayerConstants(NamedTuple):
+    """What a modulated layer needs besides its input: computed anew in training, once when frozen."""
+
+    weight: Tensor  # [out, in, 3, 3], or [in, out, 3, 3] for a transposed convolution
+    energy: Tensor  # float32 [in, out]: sums of squared weights, for the demodulation
+    shift: Tensor  # [1, out, 1 or r, 1 or r]: bias, and constant noise, times the activation gain
 
 
 class ModulatedLayer(nn.Module):
@@ -124,37 +159,47 @@ class ModulatedLayer(nn.Module):
         self.resolution = resolution
         self.up = up
         self.conv_clamp = conv_clamp
+        self.frozen: LayerConstants | None = None
 
-    def forward(self, x: Tensor, w: Tensor, kernel: Tensor, noise: Tensor | None) -> Tensor:
+    def constants(self, dtype: torch.dtype, constant_noise: bool) -> LayerConstants:
+        """The layer's constants for convolutions in ``dtype``."""
+        shift = (self.bias * LRELU_GAIN)[None, :, None, None]
+        if constant_noise:
+            shift = shift + self.noise_const * (self.noise_strength * LRELU_GAIN)
+        weight = self.weight.transpose(0, 1) if self.up else self.weight
+        return LayerConstants(
+            weight.to(dtype),
+            self.weight.square().sum(dim=(2, 3)).t(),
+            shift.to(dtype).contiguous(memory_format=torch.channels_last),
+        )
+
+    def forward(
+        self, x: Tensor, w: Tensor, kernel: Tensor, noise: Tensor | None, *, constant_noise: bool
+    ) -> Tensor:
         """``x`` [n, in, h, w] in the computing dtype, ``w`` float32 [n, w_dim], ``noise`` float32
-        [1 or n, 1, r, r] or None; returns [n, out, r, r] in the dtype of ``x``."""
+        [n, 1, r, r] or None; returns [n, out, r, r] in the dtype of ``x``. Without gradients ``x``
+        is overwritten."""
+        own = not torch.is_grad_enabled()  # nothing is kept for a backward pass: work in place
+        weight, energy, shift = self.frozen or self.constants(x.dtype, constant_noise)
         styles = self.affine(w)  # float32 [n, in]
-        energy = self.weight.square().sum(dim=(2, 3))  # float32 [out, in]
-        demodulate = torch.rsqrt(styles.square() @ energy.t() + DEMODULATION_EPS) * LRELU_GAIN
-        x = x * styles.to(x.dtype)[:, :, None, None]
-        weight = self.weight.to(x.dtype)
+        demodulate = torch.rsqrt(styles.square() @ energy + DEMODULATION_EPS) * LRELU_GAIN
+        scale = styles.to(x.dtype)[:, :, None, None]
+        x = x.mul_(scale) if own else x * scale
         if self.up:
-            x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
+            x = F.conv_transpose2d(x, weight, stride=2)
             c = x.shape[1]
             blur = (kernel * 4).to(x.dtype).expand(c, 1, *kernel.shape)
             x = F.conv2d(x, blur, padding=1, groups=c)
         else:
             x = F.conv2d(x, weight, padding=1)
-        shift = (self.bias * LRELU_GAIN)[None, :, None, None]
         scale = demodulate.to(x.dtype)[:, :, None, None]
+        x = torch.addcmul(shift, x, scale, out=x) if own else torch.addcmul(shift, x, scale)
         if noise is not None:
-            noise = noise * (self.noise_strength * LRELU_GAIN)
-        if noise is not None and len(noise) == 1:  # one noise image for all: joins the bias
-            shift = shift + noise
-            noise = None
-        shift = shift.to(x.dtype).contiguous(memory_format=torch.channels_last)
-        x = torch.addcmul(shift, x, scale)
-        if noise is not None:
-            x = x + noise.to(x.dtype)
-        x = F.leaky_relu(x, LRELU_SLOPE)
-        if self.conv_clamp is not None:
-            bound = self.conv_clamp * LRELU_GAIN
-            x = x.clamp(-bound, bound)
+            x = x + (noise * (self.noise_strength * LRELU_GAIN)).to(x.dtype)
+        x = F.leaky_relu_(x, LRELU_SLOPE) if own else F.leaky_relu(x, LRELU_SLOPE)
+        if self.conv_clamp is not None:  # bounds what leaves the layer, its gain included
+            bound = self.conv_clamp
+            x = x.clamp_(-bound, bound) if own else x.clamp(-bound, bound)
         return x
 
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from syper_data.gan.feature_net import FEATURE_CHANNELS, FeatureNet
+from syper_data.gan.feature_net import FEATURE_CHANNELS, FEATURE_STRIDES, FeatureNet
 
 
 class RandomMixing(nn.Module):
@@ -43,13 +43,19 @@ class RandomMixing(nn.Module):
 
 
 class ScaleDiscriminator(nn.Module):
-    """Strided spectral-norm convolutions from one feature scale down to a 4x4 map of logits."""
+    """Strided spectral-norm convolutions from one feature scale to a small map of logits.
 
-    def __init__(self, size: int, width: int) -> None:
+    The two fine scales (strides 4 and 8) are halved until 8 px and judged by a valid 4x4
+    convolution, 5x5 logits: the generator gets a gradient for each region and the discriminator
+    does not win by one global cue. The two coarse ones are halved until 4 px and give one logit
+    for the whole image: without them, eyes were seen above brows.
+    """
+
+    def __init__(self, size: int, width: int, *, whole_image: bool) -> None:
         super().__init__()
         channels = width
         stages: list[nn.Module] = []
-        while size > 4:
+        while size > (4 if whole_image else 8):
             out = min(channels * 2, 2 * width)
             stages += [
                 spectral_norm(nn.Conv2d(channels, out, 4, stride=2, padding=1, bias=False)),
@@ -57,7 +63,7 @@ class ScaleDiscriminator(nn.Module):
                 nn.LeakyReLU(0.2, inplace=True),
             ]
             channels, size = out, size // 2
-        stages.append(spectral_norm(nn.Conv2d(channels, 1, 4 if size >= 4 else 1, bias=False)))
+        stages.append(spectral_norm(nn.Conv2d(channels, 1, 4)))
         self.stages = nn.Sequential(*stages)
 
     def forward(self, x: Tensor) -> Tensor:  # [n, width, s, s] -> float32 [n, k]
@@ -69,8 +75,11 @@ class ProjectedDiscriminator(nn.Module):
     """Images to logits, one set a feature scale. Only the scale discriminators have parameters.
 
     ``project`` holds the fixed part and ``judge`` the trained part, so that a training step can
-    project an image once and use the result for both players.
+    project an image once and use the result for both players. ``calibrate`` brings the mixed
+    features of real images to unit variance, which the random projections alone do not.
     """
+
+    gain: Tensor
 
     def __init__(
         self,
@@ -84,13 +93,22 @@ class ProjectedDiscriminator(nn.Module):
         super().__init__()
         self.feature_net = feature_net
         self.mixing = RandomMixing(width, seed, dtype)
-        self.heads = nn.ModuleList([ScaleDiscriminator(resolution // s, width) for s in (4, 8, 16, 32)])
+        self.heads = nn.ModuleList(
+            [ScaleDiscriminator(resolution // s, width, whole_image=s >= 16) for s in FEATURE_STRIDES]
+        )
+        self.register_buffer("gain", torch.ones(len(self.heads)))
         self.dtype = dtype
+
+    @torch.no_grad()
+    def calibrate(self, images: Tensor) -> None:
+        """Set each scale's gain from real images [n, 3, r, r] in [-1, 1]."""
+        self.gain.fill_(1)
+        self.gain.copy_(torch.stack([1 / p.float().std().clamp_min(1e-6) for p in self.project(images)]))
 
     def project(self, images: Tensor) -> list[Tensor]:
         """Images [n, 3, r, r] in [-1, 1] -> the mixed feature pyramid."""
-        mixed: list[Tensor] = self.mixing(self.feature_net(images.to(self.dtype)))
-        return mixed
+        mixed = self.mixing(self.feature_net(images.to(self.dtype)))
+        return [x * gain for x, gain in zip(mixed, self.gain.to(self.dtype), strict=True)]
 
     def judge(self, pyramid: Sequence[Tensor]) -> list[Tensor]:
         """The mixed pyramid -> float32 logits [n, k], one tensor a scale."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ import yaml
 
 from syper_data.errors import ConfigError, InputError
 from syper_data.gan.augment import AugmentConfig
-from syper_data.gan.config import GeneratorConfig
+from syper_data.gan.config import GeneratorConfig, check_number, check_positive, check_whole
 
 SPECTRA = ("vis", "nir")
+_FOLDER_NAME = re.compile(r"[^./\x00-\x1f][^/\x00-\x1f]*")
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,10 @@ class TrainingRecipe:
 
     ``total_kimg`` is the length in thousands of real images shown; the learning rates fall
     linearly to zero over the last ``decay_kimg`` of them. ``ema_kimg`` is the half-life of the
-    averaged generator, shortened early to ``ema_rampup`` of the images seen so far. ``mirror``
+    averaged generator, shortened early to ``ema_rampup`` of the images seen so far.
+    ``range_penalty`` weighs the mean square by which pixels leave [-1, 1]: the frozen feature net
+    saturates there and would give the generator no gradient back (without it, training was seen to
+    drift into saturated colours within 3 kimg). ``mirror``
     flips images at random (never with a canonical orientation).
     """
 
@@ -37,6 +42,7 @@ class TrainingRecipe:
     decay_kimg: float = 0.0
     ema_kimg: float = 5.0
     ema_rampup: float = 0.1
+    range_penalty: float = 100.0
     mirror: bool = False
     adversary_width: int = 64
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -44,35 +50,30 @@ class TrainingRecipe:
     description: str = ""
 
     def __post_init__(self) -> None:
-        if not self.name or "/" in self.name or self.name.startswith("."):
+        if not isinstance(self.name, str) or not _FOLDER_NAME.fullmatch(self.name):
             raise ConfigError(f"name is {self.name!r}: must be a plain folder name")
         if self.spectrum not in SPECTRA:
             raise ConfigError(f"spectrum is {self.spectrum!r}: must be vis or nir")
         if self.precision not in ("bf16", "fp32"):
             raise ConfigError(f"precision is {self.precision!r}: must be bf16 or fp32")
-        for name, low in (
-            ("total_kimg", 0),
-            ("generator_lr", 0),
-            ("discriminator_lr", 0),
-            ("snapshot_kimg", 0),
-        ):
-            value = getattr(self, name)
-            if not low < value < float("inf"):
-                raise ConfigError(f"{name} is {value!r}: must be a positive number")
-        for name in ("decay_kimg", "ema_kimg", "ema_rampup"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ConfigError(f"{name} is {getattr(self, name)!r}: must be >= 0")
-        if self.batch < 2:
-            raise ConfigError(f"batch is {self.batch}: must be at least 2")
+        for name in ("total_kimg", "generator_lr", "discriminator_lr", "snapshot_kimg"):
+            check_positive(name, getattr(self, name))
+        for name in ("decay_kimg", "ema_kimg", "ema_rampup", "range_penalty"):
+            check_number(name, getattr(self, name))
+        check_whole("batch", self.batch, 2, 4096)
+        check_whole("seed", self.seed, 0, 2**31 - 1)
+        check_whole("adversary_width", self.adversary_width, 1, 1024)
+        if not isinstance(self.mirror, bool):
+            raise ConfigError(f"mirror is {self.mirror!r}: must be true or false")
+        if not isinstance(self.description, str):
+            raise ConfigError(f"description is {self.description!r}: must be a text")
         if self.generator.resolution < 128:
             raise ConfigError(
                 f"generator.resolution is {self.generator.resolution}: the projected discriminator "
                 "needs at least 128 px"
             )
         if self.generator.c_dim or self.generator.img_channels != 3:
-            raise ConfigError(
-                "training makes unconditional generators of 3 channels: c_dim 0, img_channels 3"
-            )
+            raise ConfigError("training makes unconditional generators of 3 channels: c_dim 0, img_channels 3")
 
     def to_dict(self) -> dict[str, Any]:
         """A YAML-ready dictionary."""
@@ -81,27 +82,24 @@ class TrainingRecipe:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrainingRecipe:
         """Read a dictionary; an unknown or missing key is a :class:`ConfigError`."""
-        known = {f.name: f for f in fields(cls)}
-        unknown = sorted(set(values) - set(known))
-        if unknown:
-            raise ConfigError(f"unknown recipe field {unknown[0]!r}")
+        _refuse_unknown(values, cls, "")
         missing = [n for n in ("name", "spectrum", "generator", "total_kimg") if n not in values]
         if missing:
             raise ConfigError(f"the recipe has no {missing[0]!r}")
-        values = dict(values)
-        try:
-            values["generator"] = GeneratorConfig.from_dict(dict(values["generator"]))
-            values["augment"] = AugmentConfig(**dict(values.get("augment", {})))
-            return cls(**values)
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"the recipe is not readable: {error}") from error
+        parts = {"generator": values["generator"], "augment": values.get("augment", {})}
+        for part, content in parts.items():
+            if not isinstance(content, dict):
+                raise ConfigError(f"{part} is {content!r}: must be a mapping")
+        _refuse_unknown(parts["augment"], AugmentConfig, "augment.")
+        generator = GeneratorConfig.from_dict(parts["generator"])
+        return cls(**{**values, "generator": generator, "augment": AugmentConfig(**parts["augment"])})
 
     @classmethod
     def read(cls, path: Path) -> TrainingRecipe:
         """Read a YAML recipe file."""
         try:
             values = yaml.safe_load(Path(path).read_text("utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
             line = (str(error).splitlines() or [""])[0]
             raise InputError(f"{path}: not a readable recipe ({line})") from error
         if not isinstance(values, dict):
@@ -114,3 +112,9 @@ class TrainingRecipe:
     def write_text(self) -> str:
         """The recipe as YAML text."""
         return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+
+
+def _refuse_unknown(values: dict[str, Any], record: type, prefix: str) -> None:
+    unknown = sorted(set(values) - {f.name for f in fields(record)}, key=str)
+    if unknown:
+        raise ConfigError(f"unknown recipe field {prefix + str(unknown[0])!r}")

@@ -1,0 +1,88 @@
+"""``syper-data``: the commands, grouped by step of the pipeline, loaded when they are called."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+import syper_data
+from syper_data.errors import SyperError
+
+# step of the pipeline -> command -> what it does, so that --help imports no command
+_STEPS: dict[str, dict[str, str]] = {
+    "Generators": {
+        "train-generator": "Train a generator on periocular crops.",
+        "convert": "Read a published StyleGAN2-ADA pickle without executing it.",
+    },
+    "Datasets": {
+        "sample": "Make a synthetic dataset from seeds.",
+        "verify": "Check a dataset, and make some of its images again.",
+    },
+    "Publishing": {
+        "export-hf": "Write a dataset for the Hugging Face Hub, and push it.",
+    },
+}
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for commands in _STEPS.values() for name in commands]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module = import_module("syper_data.cli." + cmd_name.replace("-", "_"))
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for step, commands in _STEPS.items():
+            with formatter.section(step):
+                formatter.write_dl(list(commands.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(syper_data.__version__, prog_name="syper-data")
+def cli() -> None:
+    """Make, audit, publish and use synthetic periocular (eye-region) image data.
+
+    Every error is one line; add --debug to any command for the traceback.
+    """
+
+
+def main() -> None:
+    """Run the command line; exit code 2 for the user's mistake, 1 for a failure, 130 for Ctrl-C."""
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments
+    arguments = [a for a in arguments if a != "--debug"]
+    try:
+        cli.main(arguments, prog_name="syper-data", standalone_mode=False)
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
+    except click.ClickException as error:
+        if debug:
+            raise
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        if debug:
+            raise
+        _fail("interrupted; the same command continues where it stopped", 130)
+    except SyperError as error:
+        if debug:
+            raise
+        _fail(str(error), error.exit_code)
+    except BrokenPipeError:
+        sys.exit(1)
+    except Exception as error:
+        if debug:
+            raise
+        first = (str(error).splitlines() or [""])[0]
+        _fail(f"unexpected {type(error).__name__}: {first} (--debug shows the traceback)", 1)
+
+
+def _fail(message: str, code: int) -> None:
+    click.echo(f"Error: {message}", err=True)
+    sys.exit(code)

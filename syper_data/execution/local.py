@@ -1,0 +1,153 @@
+"""Worker processes on this machine, spoken to in JSON lines over their standard streams.
+
+Plain subprocesses rather than ``multiprocessing``: the caller's ``__main__`` is never imported
+again, so the Python API works from scripts and notebooks without a guard. A worker watches its
+standard input and ends at once when the parent is gone, however it died.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator
+from typing import IO, Any
+
+from syper_data import errors
+from syper_data.errors import SyperError
+
+Task = dict[str, Any]
+Result = dict[str, Any]
+
+
+class _Worker:
+    def __init__(self, index: int, job: str, setup: dict[str, Any], threads: int) -> None:
+        self.index = index
+        self.log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed in stop)
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "syper_data.execution.worker", job, str(threads)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+            encoding="utf-8",
+            env=environment,
+        )
+        self.send({"setup": setup})
+
+    def send(self, message: dict[str, Any]) -> None:
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # its death is noticed on the reading side
+            self.process.stdin.write(json.dumps(message) + "\n")
+            self.process.stdin.flush()
+
+    def stop(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self.log):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
+
+    def last_words(self) -> str:
+        self.log.seek(0)
+        lines = self.log.read().decode("utf-8", "replace").strip().splitlines()
+        return lines[-1] if lines else ""
+
+
+class WorkerPool:
+    """Workers that all hold the same job; tasks go to whichever is free."""
+
+    def __init__(self, job: str, setup: dict[str, Any], *, workers: int, threads: int) -> None:
+        self._answers: queue.Queue[tuple[_Worker, str | None]] = queue.Queue()
+        self._workers: list[_Worker] = []
+        try:
+            for index in range(workers):
+                worker = _Worker(index, job, setup, threads)
+                self._workers.append(worker)
+                threading.Thread(target=self._listen, args=(worker,), daemon=True).start()
+        except BaseException:
+            self.close()
+            raise
+
+    def _listen(self, worker: _Worker) -> None:
+        assert worker.process.stdout is not None
+        with contextlib.suppress(ValueError, OSError):  # closed by stop
+            for line in worker.process.stdout:
+                self._answers.put((worker, line))
+        self._answers.put((worker, None))
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[Result]:
+        """Yield each task's result as it is done, in any order.
+
+        Raises:
+            SyperError: a task failed (with its own message), or a worker died.
+        """
+        waiting = iter(tasks)
+        busy = 0
+        for worker in self._workers:
+            busy += self._feed(worker, waiting)
+        while busy:
+            worker, line = self._answers.get()
+            if line is None:
+                raise self._death(worker)
+            answer = json.loads(line)
+            if "error" in answer:
+                raise _rebuild(answer["error"], answer["message"])
+            if "progress" in answer:
+                yield answer
+                continue
+            busy -= 1
+            busy += self._feed(worker, waiting)
+            yield answer
+
+    @staticmethod
+    def _feed(worker: _Worker, waiting: Iterator[Task]) -> int:
+        task = next(waiting, None)
+        if task is None:
+            return 0
+        worker.send({"task": task})
+        return 1
+
+    @staticmethod
+    def _death(worker: _Worker) -> SyperError:
+        code = worker.process.wait()
+        if code < 0:
+            hint = " (out of memory?)" if code == -9 else ""
+            cause = f"was killed by signal {-code}{hint}"
+        else:
+            cause = f"ended with code {code}: {worker.last_words()}"
+        return SyperError(f"worker {worker.index} {cause}; run the same command again to continue")
+
+    def close(self) -> None:
+        """End every worker now; unfinished tasks leave nothing under a final name."""
+        for worker in self._workers:
+            worker.stop()
+        self._workers = []
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_pool(job: str, setup: dict[str, Any], *, workers: int, threads: int) -> WorkerPool:
+    """Start ``workers`` processes of ``threads`` threads each on ``job`` (``"module:function"``).
+
+    ``function(setup)`` is called once in each and returns the function that handles a task:
+    ``handle(task, progress) -> result``; ``progress(n)`` reports work inside a task.
+    """
+    return WorkerPool(job, setup, workers=workers, threads=threads)
+
+
+def _rebuild(kind: str, message: str) -> SyperError:
+    cls = getattr(errors, kind, SyperError)
+    return cls(message) if isinstance(cls, type) and issubclass(cls, SyperError) else SyperError(message)

@@ -1,0 +1,168 @@
+"""The dataset card: YAML metadata the Hub reads, and text a person reads, both from the manifest.
+
+Manifests may come from anywhere, so nothing of one reaches the card unescaped: metadata is dumped
+by the YAML library, text stands in code spans that no content can close.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+import yaml
+
+from syper_data.artifacts import artifact_folder
+from syper_data.dataset.directory import Completion
+from syper_data.dataset.manifest import Manifest, Run
+from syper_data.dataset.shards import SCHEMA
+from syper_data.errors import UsageError
+
+TEMPLATE = "dataset.md.j2"
+SPECTRA = {"vis": "visible-spectrum", "nir": "near-infrared"}
+MAX_TITLE = 120
+
+_LONGEST, _RUNS_SHOWN = 300, 20
+_MARKDOWN = re.compile(r"[^A-Za-z0-9 .,:;'()+/-]")
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What is published, and under which name and terms.
+
+    ``num_bytes`` is the size of the rows in memory, as ``datasets`` counts it. ``repo_id`` and
+    ``url`` are None for a folder that is not pushed.
+    """
+
+    manifest: Manifest
+    manifest_sha256: str
+    completion: Completion
+    num_bytes: int
+    license: str = "other"
+    pretty_name: str | None = None
+    repo_id: str | None = None
+    url: str | None = None
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]{0,49}", self.license):
+            raise UsageError(
+                f"--license is {self.license!r}: must be a Hub licence id such as cc-by-4.0, or other"
+            )
+        title = self.pretty_name
+        if title is not None and not (title.strip() and title.isprintable() and len(title) <= MAX_TITLE):
+            raise UsageError(f"--pretty-name: must be one line of at most {MAX_TITLE} characters")
+
+    @property
+    def title(self) -> str:
+        """``pretty_name``, or a name that says what the images are."""
+        return self.pretty_name or f"SyPer: synthetic periocular images ({self.spectrum})"
+
+    @property
+    def spectrum(self) -> str:
+        """The spectrum in words: visible-spectrum or near-infrared."""
+        return SPECTRA[self.manifest.generator.spectrum]
+
+    @property
+    def lossless(self) -> bool:
+        """Whether the stored images decode to the pixels whose digest is recorded."""
+        return self.manifest.settings.image_format == "png"
+
+
+def size_category(n: int) -> str:
+    """The Hub's category of a dataset of ``n`` rows, e.g. ``10K<n<100K``."""
+    names = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
+    for power, (low, high) in enumerate(zip(("", *names), names, strict=False), 3):
+        if n < 10**power:
+            return f"{low}<n<{high}" if low else f"n<{high}"
+    return "n>1T"
+
+
+def front_matter(publication: Publication) -> dict[str, Any]:
+    """The card's metadata; ``dataset_info`` says the same as the shards' own schema."""
+    rows = len(publication.manifest)
+    download = sum(s.bytes for s in publication.completion.shards)
+    split = {"name": "train", "num_bytes": publication.num_bytes, "num_examples": rows}
+    return {
+        "license": publication.license,
+        "pretty_name": publication.title,
+        "size_categories": [size_category(rows)],
+        "task_categories": ["image-feature-extraction"],
+        "annotations_creators": ["machine-generated"],
+        "tags": ["synthetic", "periocular", "biometrics", "StyleGAN2", publication.spectrum],
+        "configs": [
+            {"config_name": "default", "data_files": [{"split": "train", "path": "data/train-*.parquet"}]}
+        ],
+        "dataset_info": {
+            "features": _features(),
+            "splits": [split],
+            "download_size": download,
+            "dataset_size": publication.num_bytes,
+        },
+    }
+
+
+def render_card(publication: Publication, sheet: str, sheet_images: int) -> str:
+    """The text of ``README.md``; ``sheet`` is the contact sheet's file name."""
+    from syper_data.sampling.environment import DRIFT_TOLERANCE_LEVELS
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(artifact_folder("cards")),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # Markdown: see the filters
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"code": code_span, "plain": plain_text, "json": _json}
+    runs = publication.manifest.runs
+    metadata = yaml.safe_dump(
+        front_matter(publication), sort_keys=False, allow_unicode=True, default_flow_style=False, width=10**6
+    )
+    return environment.get_template(TEMPLATE).render(
+        metadata=metadata,
+        publication=publication,
+        manifest=publication.manifest,
+        settings=publication.manifest.settings,
+        rows=len(publication.manifest),
+        runs=[_describe(run) for run in runs[:_RUNS_SHOWN]],
+        more_runs=max(0, len(runs) - _RUNS_SHOWN),
+        drift=[line for entry in publication.completion.drift for line in _differences(entry)],
+        sheet=sheet,
+        sheet_images=sheet_images,
+        tolerance=DRIFT_TOLERANCE_LEVELS,
+    )
+
+
+def code_span(value: object) -> str:
+    """Any text as one Markdown code span: one line, nothing in it can end the span."""
+    text = "".join(c if c.isprintable() else " " for c in str(value)).strip() or " "
+    if len(text) > _LONGEST:
+        text = text[: _LONGEST - 3] + "..."
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{fence} {text} {fence}" if "`" in text else f"{fence}{text}{fence}"
+
+
+def plain_text(value: object) -> str:
+    """Any text as Markdown text that reads the same and marks nothing up."""
+    return _MARKDOWN.sub(lambda m: m[0] if m[0].isalnum() else f"&#{ord(m[0])};", str(value))
+
+
+def _features() -> list[dict[str, str]]:
+    stored = json.loads(SCHEMA.metadata[b"huggingface"])["info"]["features"]
+    return [{"name": name, "dtype": kind.get("dtype", "image")} for name, kind in stored.items()]
+
+
+def _describe(run: Run) -> str:
+    seeds = f"seeds {run.start} to {run.stop - 1}" if len(run) > 1 else f"seed {run.start}"
+    return seeds if run.label is None else f"label {run.label}: {seeds}"
+
+
+def _differences(entry: dict[str, Any]) -> list[str]:
+    found = entry.get("differences")
+    return [str(line) for line in found[:_RUNS_SHOWN]] if isinstance(found, list) else []
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, sort_keys=True, default=str)

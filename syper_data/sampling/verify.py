@@ -1,0 +1,238 @@
+"""``verify``: is a dataset directory what its manifest and completion record say?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from syper_data.dataset.directory import COMPLETE, DatasetDirectory
+from syper_data.dataset.manifest import Shard, sha256_hex
+from syper_data.dataset.shards import file_sha256, open_shard, read_shard
+from syper_data.errors import InputError, UsageError, VerificationError
+from syper_data.execution import open_pool
+from syper_data.gan.bundled import find_by_digest
+from syper_data.imaging.codec import decode
+from syper_data.sampling.environment import (
+    DRIFT_TOLERANCE_LEVELS,
+    current_environment,
+    differences,
+    require_same,
+)
+from syper_data.sampling.render import pixel_sha256
+
+Report = Callable[[str, int, int], None]
+_LOSSLESS = ("png",)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was checked: shards and rows read, rows made again, and the largest pixel difference
+    (0 on the manifest's kind of machine; up to the stated tolerance under accepted drift)."""
+
+    shards: int
+    rows: int
+    regenerated: int
+    max_difference: int = 0
+
+
+def verify(
+    path: str | Path,
+    *,
+    rows: int | str = 100,
+    generator: str | Path | None = None,
+    workers: int | None = None,
+    accept_drift: bool = False,
+    report: Report | None = None,
+) -> Verification:
+    """Check a dataset directory and raise at the first thing that is wrong, named.
+
+    In order: manifest, completion record, names of the shards; of each shard its size and digest,
+    row count, and of each row the key and that the image decodes (for lossless formats: to the
+    recorded pixels); then ``rows`` images (evenly spread; ``"all"``; 0 for none) are made again
+    and compared. ``accept_drift`` allows another kind of machine and compares within
+    ``DRIFT_TOLERANCE_LEVELS`` levels of 0..255.
+
+    Raises:
+        VerificationError: the first difference, with file, row and key.
+        InputError: no dataset, or not complete. DriftError: this machine can't give the same bytes.
+    """
+    dataset = DatasetDirectory.open(Path(path))
+    total = len(dataset.manifest)
+    count = _row_count(rows, total)
+    record = dataset.completion()
+    unplanned = dataset.unplanned_files()
+    if unplanned:
+        raise VerificationError(f"{unplanned[0]}: a shard that the manifest does not plan")
+    if record is None:
+        dataset.require_complete()
+        raise AssertionError("unreachable")
+    digests: list[str] = []
+    for shard, entry in zip(dataset.manifest.shards, record.shards, strict=True):
+        _check_shard_file(dataset, shard, entry.bytes, entry.sha256)
+        digests += _check_rows(dataset, shard)
+        if report is not None:
+            report("reading", len(digests), total)
+    worst = 0
+    if count:
+        here = current_environment(dataset.manifest.settings)
+        drifted = bool(differences(dataset.manifest.environment, here) or record.drift)
+        if drifted and not accept_drift:
+            require_same(dataset.manifest.environment, here, str(dataset.path))
+            raise VerificationError(
+                f"{dataset.path / COMPLETE}: made in more than one environment; verify it with --accept-drift"
+            )
+        weights = find_by_digest(dataset.manifest.generator.sha256, generator)
+        worst = _regenerate(dataset, weights, count, digests, drifted, workers, report)
+    return Verification(len(record.shards), total, count, worst)
+
+
+def _row_count(rows: int | str, total: int) -> int:
+    if rows == "all":
+        return total
+    if isinstance(rows, bool) or not isinstance(rows, int) or rows < 0:
+        raise UsageError(f"--rows is {rows!r}: must be a whole number >= 0, or all")
+    return min(rows, total)
+
+
+def _check_shard_file(dataset: DatasetDirectory, shard: Shard, size: int, sha256: str) -> None:
+    path = dataset.shard_path(shard)
+    if not path.is_file():
+        raise VerificationError(f"{path}: missing")
+    found = path.stat().st_size
+    if found != size:
+        raise VerificationError(f"{path}: {found} bytes, {COMPLETE} says {size}")
+    digest = file_sha256(path)
+    if digest != sha256:
+        raise VerificationError(f"{path}: SHA-256 {digest[:16]}..., {COMPLETE} says {sha256[:16]}...")
+
+
+def _check_rows(dataset: DatasetDirectory, shard: Shard) -> list[str]:
+    """The recorded pixel digests of a shard, its rows checked."""
+    path, settings = dataset.shard_path(shard), dataset.manifest.settings
+    keys = dataset.manifest.keys(shard.start, shard.start + shard.rows)
+    try:
+        found = open_shard(path).metadata.num_rows
+    except InputError as error:
+        raise VerificationError(str(error)) from None
+    if found != shard.rows:
+        raise VerificationError(f"{path}: {found} rows, the manifest plans {shard.rows}")
+    channels = 1 if settings.colour_mode == "L" else 3
+    shape = (settings.output_size, settings.output_size, channels)
+    digests = []
+    for row, (values, key) in enumerate(zip(read_shard(path), keys, strict=True)):
+        where = f"{path}, row {row} (seed {key[0]}, label {_name(key[1])})"
+        if (values["seed"], values["label"]) != key:
+            raise VerificationError(f"{where}: holds seed {values['seed']}, label {_name(values['label'])}")
+        if values["spectrum"] != dataset.manifest.generator.spectrum:
+            raise VerificationError(f"{where}: spectrum is {values['spectrum']!r}")
+        try:
+            pixels = decode((values["image"] or {}).get("bytes") or b"", settings.colour_mode, where)
+        except InputError as error:
+            raise VerificationError(str(error)) from None
+        if pixels.shape != shape:
+            raise VerificationError(
+                f"{where}: {pixels.shape[1]}x{pixels.shape[0]} pixels, not {shape[1]}x{shape[0]}"
+            )
+        if settings.image_format in _LOSSLESS and pixel_sha256(pixels) != values["pixel_sha256"]:
+            raise VerificationError(f"{where}: the pixels are not those recorded")
+        digests.append(str(values["pixel_sha256"]))
+    return digests
+
+
+def _regenerate(
+    dataset: DatasetDirectory,
+    weights: Path,
+    count: int,
+    digests: list[str],
+    drifted: bool,
+    workers: int | None,
+    report: Report | None,
+) -> int:
+    manifest = dataset.manifest
+    block, total = manifest.settings.block_size, len(manifest)
+    chosen = sorted({i * total // count for i in range(count)})
+    blocks = sorted({row // block for row in chosen})
+    exact = count == total or None
+    span = 10 if exact else 1  # blocks a task
+    tasks = [
+        {"start": b * block, "stop": min((b + span) * block, total), "images": drifted}
+        for b in (range(0, -(-total // block), span) if exact else blocks)
+    ]
+    wanted, worst, done = set(chosen), 0, 0
+    setup = {"dataset": str(dataset.path.resolve()), "generator": str(weights.resolve())}
+    stored = _StoredImages(dataset)
+    limit = max(1, min(workers or _cores(), len(tasks)))
+    job = "syper_data.sampling.worker:remake_rows"
+    with open_pool(job, setup, workers=limit, threads=manifest.settings.threads_per_worker) as pool:
+        for answer in pool.run(tasks):
+            if "progress" in answer:
+                continue
+            start, result = answer["task"]["start"], answer["result"]
+            for offset, pixels in enumerate(result["pixels"]):
+                row = start + offset
+                if row not in wanted:
+                    continue
+                if drifted:
+                    remade = bytes.fromhex(result["images"][offset])
+                    worst = max(worst, stored.compare(row, remade))
+                else:
+                    stored.require_equal(row, digests[row], pixels, result["encoded"][offset])
+                done += 1
+            if report is not None:
+                report("regenerating", done, len(chosen))
+    return worst
+
+
+class _StoredImages:
+    """Random access to a dataset's rows, for comparison with what was made again."""
+
+    def __init__(self, dataset: DatasetDirectory) -> None:
+        self.dataset = dataset
+        self._shard: int | None = None
+        self._images: list[bytes] = []
+
+    def _at(self, row: int) -> tuple[bytes, str]:
+        shard = self.dataset.manifest.shards[row // self.dataset.manifest.shard_rows]
+        path = self.dataset.shard_path(shard)
+        if self._shard != shard.index:
+            self._images = [v["image"]["bytes"] for v in read_shard(path, ["image"])]
+            self._shard = shard.index
+        seed, label = self.dataset.manifest.keys(row, row + 1)[0]
+        where = f"{path}, row {row - shard.start} (seed {seed}, label {_name(label)})"
+        return self._images[row - shard.start], where
+
+    def require_equal(self, row: int, recorded: str, pixels: str, encoded: str) -> None:
+        image, where = self._at(row)
+        if pixels != recorded:
+            raise VerificationError(f"{where}: made again, the pixels differ from those recorded")
+        if sha256_hex(image) != encoded:
+            raise VerificationError(f"{where}: made again, the encoded image differs from the one stored")
+
+    def compare(self, row: int, remade: bytes) -> int:
+        image, where = self._at(row)
+        mode = self.dataset.manifest.settings.colour_mode
+        difference = _levels(decode(image, mode, where), decode(remade, mode, where))
+        if difference > DRIFT_TOLERANCE_LEVELS:
+            raise VerificationError(
+                f"{where}: made again here it differs by {difference} levels, "
+                f"more than the {DRIFT_TOLERANCE_LEVELS} that another kind of machine explains"
+            )
+        return difference
+
+
+def _levels(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> int:
+    return int(np.abs(a.astype(np.int16) - b.astype(np.int16)).max()) if a.shape == b.shape else 255
+
+
+def _name(label: int | None) -> str:
+    return "null" if label is None else str(label)
+
+
+def _cores() -> int:
+    import os
+
+    return os.cpu_count() or 1

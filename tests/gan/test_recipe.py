@@ -1,0 +1,197 @@
+"""A recipe survives its file, and whatever is wrong with one is said in one line."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from syper_data.errors import ConfigError, InputError, UsageError
+from syper_data.gan.augment import AugmentConfig
+from syper_data.gan.config import GeneratorConfig
+from syper_data.gan.recipe import TrainingRecipe
+
+SHIPPED = sorted((Path(__file__).parents[2] / "generator" / "recipes").glob("*.yaml"))
+NUMBERS = st.floats(1e-6, 1e6)
+
+
+def minimal() -> dict[str, Any]:
+    return {"name": "tiny", "spectrum": "vis", "generator": {"resolution": 128}, "total_kimg": 1}
+
+
+def test_recipes_are_shipped() -> None:
+    assert "syper-vis-128-v1.yaml" in [path.name for path in SHIPPED]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_shipped_recipe_loads_and_is_named_like_its_file(path: Path) -> None:
+    recipe = TrainingRecipe.read(path)
+    assert recipe.name == path.stem
+    assert recipe.description
+    assert recipe.decay_kimg <= recipe.total_kimg
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    name=st.from_regex(r"[a-z][a-z0-9 _.-]{0,20}", fullmatch=True),
+    spectrum=st.sampled_from(["vis", "nir"]),
+    precision=st.sampled_from(["bf16", "fp32"]),
+    rates=st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS),
+    seed=st.integers(0, 2**31 - 1),
+    mirror=st.booleans(),
+    share=st.floats(0, 1),
+    clamp=st.none() | NUMBERS,
+    description=st.text(st.characters(exclude_categories=["Cs", "Cc"])),
+)
+def test_a_recipe_survives_its_yaml(
+    tmp_path_factory: pytest.TempPathFactory,
+    name: str,
+    spectrum: str,
+    precision: str,
+    rates: tuple[float, float, float, float],
+    seed: int,
+    mirror: bool,
+    share: float,
+    clamp: float | None,
+    description: str,
+) -> None:
+    total, snapshot, generator_lr, discriminator_lr = rates
+    recipe = TrainingRecipe(
+        name=name,
+        spectrum=spectrum,
+        generator=GeneratorConfig(128, conv_clamp=clamp, resample_filter=(1, 2, 2, 1)),
+        total_kimg=total,
+        snapshot_kimg=snapshot,
+        generator_lr=generator_lr,
+        discriminator_lr=discriminator_lr,
+        precision=precision,
+        seed=seed,
+        mirror=mirror,
+        augment=AugmentConfig(probability=share, colour=1 - share),
+        description=description,
+    )
+    path = tmp_path_factory.mktemp("recipe") / "recipe.yaml"
+    path.write_text(recipe.write_text(), "utf-8")
+
+    assert TrainingRecipe.read(path) == recipe
+    assert TrainingRecipe.from_dict(recipe.to_dict()) == recipe
+
+
+def test_what_a_recipe_does_not_say_has_its_default() -> None:
+    recipe = TrainingRecipe.from_dict(minimal())
+    assert recipe.augment == AugmentConfig()
+    assert recipe.generator == GeneratorConfig(128)
+    assert recipe.batch == 32
+
+
+def test_a_recipe_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        TrainingRecipe.from_dict(minimal()).batch = 2  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("name", v) for v in ("", ".hidden", "..", "a/b", "a\nb", "a\x00", 5, None)),
+        *(("spectrum", v) for v in ("thermal", "", None, ["vis"])),
+        *(("precision", v) for v in ("fp16", 32, None)),
+        *(("total_kimg", v) for v in (0, -1, float("inf"), float("nan"), "100", True, None, [1])),
+        *(("snapshot_kimg", v) for v in (0, -4, None)),
+        *(("generator_lr", v) for v in (0, -1, "2e-3")),  # YAML reads 2e-3, without a point, as text
+        *(("discriminator_lr", v) for v in (0, float("nan"))),
+        *(("decay_kimg", v) for v in (-1, float("inf"), "no")),
+        *(("ema_kimg", v) for v in (-1, None)),
+        *(("ema_rampup", v) for v in (-0.1, False)),
+        *(("range_penalty", v) for v in (-1, "high")),
+        *(("batch", v) for v in (1, 0, -2, 2.5, "32", True, None, 5000)),
+        *(("seed", v) for v in (-1, 2**31, 0.5, "0", None)),
+        *(("adversary_width", v) for v in (0, -1, 1.5, None)),
+        *(("mirror", v) for v in ("no", 0, None)),
+        *(("description", v) for v in (None, 5)),
+        *(("augment", v) for v in (None, 5, [1], "off")),
+        *(("generator", v) for v in (None, 128, [["resolution", 128]])),
+    ],
+)
+def test_a_bad_value_is_refused_by_name(field: str, value: Any) -> None:
+    with pytest.raises(ConfigError) as caught:
+        TrainingRecipe.from_dict({**minimal(), field: value})
+    assert str(caught.value).startswith(f"{field} is {value!r}: must be ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"generator": {"resolution": 64}}, "generator.resolution is 64"),
+        ({"generator": {"resolution": 100}}, "resolution is 100"),
+        ({"generator": {"resolution": 128, "c_dim": 2}}, "c_dim 0"),
+        ({"generator": {"resolution": 128, "img_channels": 1}}, "img_channels 3"),
+        ({"generator": {"resolution": 128, "z_dim": "x"}}, "z_dim is 'x'"),
+        ({"generator": {"resolution": 128, "depth": 1}}, "'depth'"),
+        ({"generator": {}}, "names no resolution"),
+        ({"augment": {"probability": 2}}, "augment.probability is 2"),
+        ({"augment": {"colour": "full"}}, "augment.colour is 'full'"),
+        ({"augment": {"rotate": 1}}, "unknown recipe field 'augment.rotate'"),
+        ({"augment": {3: 1}}, "unknown recipe field 'augment.3'"),
+        ({"learning_rate": 1}, "unknown recipe field 'learning_rate'"),
+        ({7: 1, "x": 2}, "unknown recipe field '7'"),
+    ],
+)
+def test_a_bad_part_is_refused_in_one_line(changes: dict[Any, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        TrainingRecipe.from_dict({**minimal(), **changes})
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("field", ["name", "spectrum", "generator", "total_kimg"])
+def test_a_missing_field_is_named(field: str) -> None:
+    values = {key: value for key, value in minimal().items() if key != field}
+    with pytest.raises(ConfigError, match=f"no '{field}'"):
+        TrainingRecipe.from_dict(values)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"- a\n- b\n",
+        b"just text",
+        b"name: [unclosed",
+        b"name: a\n\tspectrum: vis\n",
+        b"\xff\xfe\x00broken",
+        b"name: 2024-99-99\n",
+        b"batch: !!int many\n",
+        b"name: !!python/object/apply:os.getcwd []\n",
+        b"a: " + b"[" * 1500,
+        b"? [1]\n: 2\n",
+        b"\x00",
+    ],
+    ids=["empty", "list", "text", "open", "tab", "utf8", "date", "int", "python", "deep", "key", "nul"],
+)
+def test_a_file_that_is_no_recipe_is_refused_by_its_path_in_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        TrainingRecipe.read(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
+    for path in (tmp_path / "absent.yaml", tmp_path):
+        with pytest.raises(InputError, match="not a readable recipe"):
+            TrainingRecipe.read(path)
+
+
+def test_a_bad_value_in_a_file_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump({**minimal(), "batch": 1}), "utf-8")
+    with pytest.raises(UsageError) as caught:
+        TrainingRecipe.read(path)
+    assert str(caught.value) == f"{path}: batch is 1: must be a whole number in 2..4096"
