@@ -15,6 +15,7 @@ IMAGE_FORMATS = ("png", "jpeg", "webp")
 RESIZE_FILTERS = ("none", "nearest", "box", "bilinear", "bicubic", "lanczos")
 RANGES = ("clamp", "minmax_per_image")
 ROUNDING = "nearest_half_up"
+_FILE_NAMES = {"value_range": "range"}
 
 
 @dataclass(frozen=True)
@@ -68,13 +69,14 @@ class SamplingSettings:
             raise ConfigError("encoder is not a mapping")
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready dictionary."""
-        return asdict(self)
+        """A JSON-ready dictionary; ``value_range`` is called ``range`` in the file."""
+        values = asdict(self)
+        return {_FILE_NAMES.get(name, name): value for name, value in values.items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SamplingSettings:
         """Read a dictionary that holds exactly the fields; otherwise :class:`ConfigError`."""
-        names = {f.name for f in fields(cls)}
-        for name in sorted(names ^ set(values)):
-            raise ConfigError(f"settings: {name!r} is {'missing' if name in names else 'unknown'}")
-        return cls(**values)
+        ours = {_FILE_NAMES.get(f.name, f.name): f.name for f in fields(cls)}
+        for name in sorted(set(ours) ^ set(values)):
+            raise ConfigError(f"settings: {name!r} is {'missing' if name in ours else 'unknown'}")
+        return cls(**{ours[name]: value for name, value in values.items()})

@@ -105,9 +105,10 @@ class SynthesisNetwork(nn.Module):
 
     @torch.no_grad()
     def freeze(self, dtype: torch.dtype, noise_mode: NoiseMode) -> None:
-        """Compute every layer's constants once, for inference with this dtype and noise mode."""
+        """Compute every layer's constants once, for inference with this dtype and noise mode; the
+        weights must not change afterwards."""
         for layer in self.layers():
-            layer.frozen = layer.constants(dtype, noise_mode == "const")
+            layer.freeze(dtype, noise_mode == "const")
 
     def blocks(self) -> list[SynthesisBlock]:
         """The blocks from 4 px up."""

@@ -159,7 +159,7 @@ class ModulatedLayer(nn.Module):
         self.resolution = resolution
         self.up = up
         self.conv_clamp = conv_clamp
-        self.frozen: LayerConstants | None = None
+        self._frozen: dict[tuple[torch.dtype, bool], LayerConstants] = {}
 
     def constants(self, dtype: torch.dtype, constant_noise: bool) -> LayerConstants:
         """The layer's constants for convolutions in ``dtype``."""
@@ -173,6 +173,10 @@ class ModulatedLayer(nn.Module):
             shift.to(dtype).contiguous(memory_format=torch.channels_last),
         )
 
+    def freeze(self, dtype: torch.dtype, constant_noise: bool) -> None:
+        """Compute the constants once, for inference; weights must not change afterwards."""
+        self._frozen[dtype, constant_noise] = self.constants(dtype, constant_noise)
+
     def forward(
         self, x: Tensor, w: Tensor, kernel: Tensor, noise: Tensor | None, *, constant_noise: bool
     ) -> Tensor:
@@ -180,7 +184,8 @@ class ModulatedLayer(nn.Module):
         [n, 1, r, r] or None; returns [n, out, r, r] in the dtype of ``x``. Without gradients ``x``
         is overwritten."""
         own = not torch.is_grad_enabled()  # nothing is kept for a backward pass: work in place
-        weight, energy, shift = self.frozen or self.constants(x.dtype, constant_noise)
+        frozen = self._frozen.get((x.dtype, constant_noise))
+        weight, energy, shift = frozen or self.constants(x.dtype, constant_noise)
         styles = self.affine(w)  # float32 [n, in]
         demodulate = torch.rsqrt(styles.square() @ energy + DEMODULATION_EPS) * LRELU_GAIN
         scale = styles.to(x.dtype)[:, :, None, None]

@@ -37,6 +37,7 @@ from syper_data.gan.projected import (
     hinge_generator_loss,
 )
 from syper_data.gan.recipe import TrainingRecipe
+from syper_data.imaging.pixels import resize
 from syper_data.imaging.source import SourceImage, canonical
 from syper_data.rendering.sheet import contact_sheet, encode_sheet
 
@@ -50,17 +51,17 @@ _SHEET_COLUMNS, _SHEET_ROWS = 10, 6
 def load_crops(images: Iterable[SourceImage], resolution: int) -> tuple[Pixels, str]:
     """All crops in canonical orientation as one array uint8 [n, r, r, 3], and a digest of it.
 
+    Square images of another size are resized (Lanczos, antialiased).
+
     Raises:
-        InputError: an image has another size than ``resolution``, or there are fewer than two.
+        InputError: an image is not square, or there are fewer than two.
     """
     crops: list[Pixels] = []
     for image in images:
-        if image.pixels.shape[:2] != (resolution, resolution):
-            h, w = image.pixels.shape[:2]
-            raise InputError(
-                f"{image.where}: {w}x{h} pixels, the recipe's generator makes {resolution}x{resolution}"
-            )
-        crops.append(canonical(image))
+        h, w = image.pixels.shape[:2]
+        if h != w:
+            raise InputError(f"{image.where}: {w}x{h} pixels, a crop is square")
+        crops.append(resize(canonical(image), resolution, "lanczos"))
     if len(crops) < 2:
         raise InputError("training needs at least two crops")
     array = np.stack(crops)

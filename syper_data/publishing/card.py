@@ -39,7 +39,7 @@ class Publication:
     manifest: Manifest
     manifest_sha256: str
     completion: Completion
-    num_bytes: int
+    num_bytes: int = 0
     license: str = "other"
     pretty_name: str | None = None
     repo_id: str | None = None
@@ -105,7 +105,7 @@ def front_matter(publication: Publication) -> dict[str, Any]:
 
 def render_card(publication: Publication, sheet: str, sheet_images: int) -> str:
     """The text of ``README.md``; ``sheet`` is the contact sheet's file name."""
-    from syper_data.sampling.environment import DRIFT_TOLERANCE_LEVELS
+    from syper_data.sampling.environment import drift_tolerance
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(artifact_folder("cards")),
@@ -131,7 +131,7 @@ def render_card(publication: Publication, sheet: str, sheet_images: int) -> str:
         drift=[line for entry in publication.completion.drift for line in _differences(entry)],
         sheet=sheet,
         sheet_images=sheet_images,
-        tolerance=DRIFT_TOLERANCE_LEVELS,
+        tolerance=drift_tolerance(publication.manifest.settings.precision),
     )
 
 

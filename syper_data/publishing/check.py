@@ -11,15 +11,17 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import subprocess
+import sys
+import threading
+import time
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from syper_data.dataset.manifest import Manifest
+from syper_data.dataset.manifest import Manifest, Shard
 from syper_data.dataset.shards import SCHEMA
-from syper_data.errors import VerificationError
-from syper_data.execution import open_pool
+from syper_data.errors import SyperError, VerificationError
 
 DECODED = 200  # images decoded, evenly spread
 CACHE_PREFIX = ".check-"
@@ -34,11 +36,10 @@ _OFFLINE = {
 _COLUMNS = ("seed", "label", "spectrum", "pixel_sha256")
 
 
-@dataclass
 class ColumnDigests:
     """SHA-256 over the values of each column but the image, in row order."""
 
-    def __post_init__(self) -> None:
+    def __init__(self) -> None:
         self._hashes = {name: hashlib.sha256() for name in _COLUMNS}
         self.rows = 0
 
@@ -48,44 +49,41 @@ class ColumnDigests:
             digest.update("".join(f"{value}\n" for value in columns[name]).encode("utf-8"))
         self.rows += len(columns["seed"])
 
+    def add_planned(self, manifest: Manifest, shard: Shard, pixel_sha256: list[str]) -> None:
+        """Take in a shard's rows as they must be: the manifest's keys and spectrum, these digests."""
+        keys = manifest.keys(shard.start, shard.start + shard.rows)
+        self.add(
+            {
+                "seed": [seed for seed, _ in keys],
+                "label": [label for _, label in keys],
+                "spectrum": [manifest.generator.spectrum] * len(keys),
+                "pixel_sha256": pixel_sha256,
+            }
+        )
+
     def to_dict(self) -> dict[str, str]:
         """Hexadecimal digests by column name."""
         return {name: digest.hexdigest() for name, digest in self._hashes.items()}
 
 
-def expected_digests(manifest: Manifest, pixel_digests: Iterable[list[str]]) -> ColumnDigests:
-    """What must come out: keys and spectrum of the manifest, pixel digests of the source's shards
-    (one list a shard)."""
-    expected = ColumnDigests()
-    for shard, digests in zip(manifest.shards, pixel_digests, strict=True):
-        keys = manifest.keys(shard.start, shard.start + shard.rows)
-        expected.add(
-            {
-                "seed": [seed for seed, _ in keys],
-                "label": [label for _, label in keys],
-                "spectrum": [manifest.generator.spectrum] * len(keys),
-                "pixel_sha256": digests,
-            }
-        )
-    return expected
-
-
 def check_export(folder: Path, manifest: Manifest, expected: ColumnDigests) -> None:
     """Open ``folder`` with ``load_dataset`` and raise :class:`VerificationError` at a difference."""
-    cache = folder / f"{CACHE_PREFIX}{os.getpid()}"
+    cache = folder.resolve() / f"{CACHE_PREFIX}{os.getpid()}"
     settings = manifest.settings
-    setup = {
+    question = {
         "folder": str(folder.resolve()),
-        "cache": str(cache.resolve()),
+        "cache": str(cache),
+        "parent": os.getpid(),
         "size": settings.output_size,
         "mode": settings.colour_mode,
         "lossless": settings.image_format == "png",
     }
     try:
-        with open_pool("syper_data.publishing.check:load_back", setup, workers=1, threads=1) as pool:
-            found = next(answer["result"] for answer in pool.run([{}]) if "result" in answer)
+        found = _ask_child(question)
     finally:
         shutil.rmtree(cache, ignore_errors=True)
+    if "failure" in found:
+        raise VerificationError(f"{folder}: {found['failure']}")
     if found["rows"] != expected.rows:
         raise VerificationError(f"{folder}: load_dataset gives {found['rows']} rows, not {expected.rows}")
     features = json.loads(SCHEMA.metadata[b"huggingface"])["info"]["features"]
@@ -94,34 +92,67 @@ def check_export(folder: Path, manifest: Manifest, expected: ColumnDigests) -> N
     for name, digest in expected.to_dict().items():
         if found["digests"][name] != digest:
             raise VerificationError(f"{folder}: load_dataset gives another column {name} than the dataset's")
-    if found["wrong"] is not None:
-        raise VerificationError(f"{folder}: {found['wrong']}")
 
 
-def load_back(setup: dict[str, Any]) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
-    """Job: load the folder of ``setup`` and describe what came; runs in a worker process only."""
-    os.environ.update(_OFFLINE, HF_HOME=setup["cache"])  # before the first import of the libraries
+def _ask_child(question: dict[str, Any]) -> dict[str, Any]:
+    child = subprocess.run(
+        [sys.executable, "-m", "syper_data.publishing.check"],
+        input=json.dumps(question),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+    if child.returncode:
+        words = child.stderr.strip().splitlines() or ["no message"]
+        raise SyperError(f"{question['folder']}: the check ended with code {child.returncode}: {words[-1]}")
+    answer: dict[str, Any] = json.loads(child.stdout.splitlines()[-1])
+    return answer
 
-    def handle(task: dict[str, Any], progress: Any) -> dict[str, Any]:
-        import datasets
 
-        folder = setup["folder"]
-        try:
-            dataset = datasets.load_dataset(folder, split="train", cache_dir=setup["cache"])
-        except Exception as error:  # whatever stops a user from loading it is a failed check
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise VerificationError(f"{folder}: load_dataset fails: {reason}") from error
-        digests = ColumnDigests()
-        for batch in dataset.select_columns(list(_COLUMNS)).with_format("arrow").iter(batch_size=1000):
-            digests.add(batch.to_pydict())
-        return {
-            "rows": len(dataset),
-            "features": {name: _kind(value) for name, value in dataset.features.to_dict().items()},
-            "digests": digests.to_dict(),
-            "wrong": _first_wrong_image(dataset, setup),
-        }
+def main() -> None:
+    """The child: read the question from standard input, write the answer as the last line."""
+    question = json.loads(sys.stdin.read())
+    threading.Thread(target=_end_with, args=(question["parent"],), daemon=True).start()
+    os.environ.update(_OFFLINE, HF_HOME=question["cache"])  # before the first import of the libraries
+    with redirect_stdout(sys.stderr):
+        answer = load_back(question)
+    print(json.dumps(answer), flush=True)
 
-    return handle
+
+def load_back(question: dict[str, Any]) -> dict[str, Any]:
+    """Load the folder as a user does and describe what came, or why nothing did (``failure``)."""
+    import datasets
+
+    try:
+        dataset = datasets.load_dataset(question["folder"], split="train", cache_dir=question["cache"])
+    except Exception as error:  # whatever stops a user from loading it is a failed check
+        return {"failure": f"load_dataset fails: {_reason(error)}"}
+    wrong = _first_wrong_image(dataset, question)
+    if wrong is not None:
+        return {"failure": wrong}
+    digests = ColumnDigests()
+    for batch in dataset.select_columns(list(_COLUMNS)).with_format("arrow").iter(batch_size=1000):
+        digests.add(batch.to_pydict())
+    return {
+        "rows": len(dataset),
+        "features": {name: _kind(value) for name, value in dataset.features.to_dict().items()},
+        "digests": digests.to_dict(),
+    }
+
+
+def _end_with(parent: int) -> None:
+    """End this process soon after its parent, however that died."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of what lies at the bottom of an error."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _kind(feature: dict[str, Any]) -> str:
@@ -129,7 +160,7 @@ def _kind(feature: dict[str, Any]) -> str:
     return str(feature["_type"] if feature["_type"] != "Value" else feature["dtype"])
 
 
-def _first_wrong_image(dataset: Any, setup: dict[str, Any]) -> str | None:
+def _first_wrong_image(dataset: Any, question: dict[str, Any]) -> str | None:
     import numpy as np
 
     count = min(DECODED, len(dataset))
@@ -140,10 +171,14 @@ def _first_wrong_image(dataset: Any, setup: dict[str, Any]) -> str | None:
             image.load()
         except Exception as error:  # Pillow's decoders raise many types on damaged data
             return f"row {row}: the image does not decode ({type(error).__name__})"
-        if image.size != (setup["size"], setup["size"]) or image.mode != setup["mode"]:
+        if image.size != (question["size"], question["size"]) or image.mode != question["mode"]:
             return f"row {row}: {image.mode} {image.width}x{image.height}, not what the manifest says"
-        if setup["lossless"]:
+        if question["lossless"]:
             digest = hashlib.sha256(np.asarray(image).tobytes()).hexdigest()
             if digest != values["pixel_sha256"]:
                 return f"row {row}: the pixels are not those recorded"
     return None
+
+
+if __name__ == "__main__":
+    main()

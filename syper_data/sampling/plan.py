@@ -140,8 +140,8 @@ def plan_settings(
 
 def block_size(resolution: int) -> int:
     """Images computed together, by measurement (benchmarks/block_size.py): small enough that the
-    finest feature maps stay in the second-level cache."""
-    return 8 if resolution <= 128 else 4
+    finest feature maps stay in the second-level cache, and memory stays flat up to 1024 px."""
+    return max(1, 8 if resolution <= 128 else 1024 // resolution)
 
 
 def plan_manifest(generator: GeneratorFile, runs: Sequence[Run], settings: SamplingSettings) -> Manifest:

@@ -108,7 +108,11 @@ def sample(
         manifest = plan_manifest(loaded, runs, settings)
         generator_path = find_generator(generator)
     with folder_lock(out):
-        return _make(out, manifest, generator_path, workers, accept_drift, report)
+        try:
+            return _make(out, manifest, generator_path, workers, accept_drift, report)
+        finally:  # what ended workers left behind
+            for folder in (out, out / DATA):
+                remove_leftovers(folder)
 
 
 def _make(

@@ -17,9 +17,9 @@ from syper_data.execution import open_pool
 from syper_data.gan.bundled import find_by_digest
 from syper_data.imaging.codec import decode
 from syper_data.sampling.environment import (
-    DRIFT_TOLERANCE_LEVELS,
     current_environment,
     differences,
+    drift_tolerance,
     require_same,
 )
 from syper_data.sampling.render import pixel_sha256
@@ -54,7 +54,7 @@ def verify(
     row count, and of each row the key and that the image decodes (for lossless formats: to the
     recorded pixels); then ``rows`` images (evenly spread; ``"all"``; 0 for none) are made again
     and compared. ``accept_drift`` allows another kind of machine and compares within
-    ``DRIFT_TOLERANCE_LEVELS`` levels of 0..255.
+    ``drift_tolerance`` levels of 0..255.
 
     Raises:
         VerificationError: the first difference, with file, row and key.
@@ -216,10 +216,11 @@ class _StoredImages:
         image, where = self._at(row)
         mode = self.dataset.manifest.settings.colour_mode
         difference = _levels(decode(image, mode, where), decode(remade, mode, where))
-        if difference > DRIFT_TOLERANCE_LEVELS:
+        tolerance = drift_tolerance(self.dataset.manifest.settings.precision)
+        if difference > tolerance:
             raise VerificationError(
                 f"{where}: made again here it differs by {difference} levels, "
-                f"more than the {DRIFT_TOLERANCE_LEVELS} that another kind of machine explains"
+                f"more than the {tolerance} that another kind of machine explains"
             )
         return difference
 

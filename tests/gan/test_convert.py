@@ -61,7 +61,7 @@ def converted(folder: Path, data: bytes, **options: Any) -> GeneratorFile:
         pytest.param({"resolution": 64, "num_fp16_res": 2, "conv_clamp": 0.5}, id="64 px, clamped where it shows"),
         pytest.param({"resolution": 512, "c_dim": 1, "channel_base": 1024, "channel_max": 4}, id="512 px"),
         pytest.param({"resolution": 1024, "channel_base": 16384, "channel_max": 20}, id="1024 px, base 16384"),
-        pytest.param({"resolution": 1024, "channel_base": 4096, "channel_max": 512}, id="1024 px, max 512"),
+        pytest.param({"resolution": 1024, "channel_base": 4096, "channel_max": 32}, id="1024 px, base 4096"),
         pytest.param(
             {"resolution": 32, "channel_base": 32768, "channel_max": 512, "w_dim": 64}, id="32 px, full width"
         ),

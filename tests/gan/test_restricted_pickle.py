@@ -29,7 +29,7 @@ from hostile_pickles import (
     text,
     tuple_of,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syper_data.gan.network_pickle import NETWORK_VOCABULARY, PersistentObject, read_network_pickle
@@ -58,6 +58,7 @@ PLAIN = st.recursive(
 # What the standard writer writes comes back.
 
 
+@settings(deadline=None)
 @given(value=PLAIN, protocol=st.integers(2, 5))
 def test_plain_data_comes_back_as_it_was_written(value: Any, protocol: int) -> None:
     assert read_network_pickle(pickle.dumps(value, protocol)) == value

@@ -458,11 +458,13 @@ def test_the_digest_follows_pixels_orientation_and_order() -> None:
     assert load_crops(crops(count=3), 128)[1] == load_crops(images, 128)[1]
 
 
-def test_a_crop_of_another_size_is_named_with_both_sizes() -> None:
-    images = [*crops(count=2), replace(crops(count=1, side=64)[0], where="crops/odd.png")]
+def test_square_crops_of_another_size_are_resized_and_others_refused() -> None:
+    array, _ = load_crops([*crops(count=1), crops(count=1, side=64)[0]], 128)
+    assert array.shape == (2, 128, 128, 3)
+    wide = replace(crops(count=1)[0], pixels=np.zeros((64, 80, 3), np.uint8), where="crops/odd.png")
     with pytest.raises(InputError) as caught:
-        load_crops(images, 128)
-    assert str(caught.value) == "crops/odd.png: 64x64 pixels, the recipe's generator makes 128x128"
+        load_crops([*crops(count=2), wide], 128)
+    assert str(caught.value) == "crops/odd.png: 80x64 pixels, a crop is square"
 
 
 @pytest.mark.parametrize("count", [0, 1])

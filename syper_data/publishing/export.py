@@ -1,0 +1,260 @@
+"""``export_hf``: a complete dataset directory to a folder fit for publishing, and to a Hub."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from syper_data.dataset.atomic import atomic_path, output_errors, remove_leftovers, write_atomically
+from syper_data.dataset.directory import COMPLETE, DATA, MANIFEST, Completion, DatasetDirectory, ShardRecord
+from syper_data.dataset.lock import folder_lock
+from syper_data.dataset.manifest import Shard, sha256_hex
+from syper_data.dataset.shards import check_keys, file_sha256, open_shard
+from syper_data.errors import InputError, OutputError, UsageError, VerificationError
+from syper_data.imaging.codec import decode_rgb
+from syper_data.publishing.card import Publication, render_card
+from syper_data.publishing.check import CACHE_PREFIX, ColumnDigests, check_export
+from syper_data.publishing.croissant import CROISSANT, render_croissant
+from syper_data.publishing.hub import check_repo_id, dataset_url, push, require_token
+from syper_data.rendering.sheet import contact_sheet, encode_sheet
+
+Report = Callable[[str, int, int], None]
+
+CARD, SHEET = "README.md", "contact-sheet.png"
+SHEET_COLUMNS, SHEET_ROWS, SHEET_TILE = 8, 5, 128
+
+_SMALL_FILES = (MANIFEST, CARD, CROISSANT, SHEET)
+_NOT_YET = ("ledger.parquet", "topups")
+
+
+def export_hf(
+    path: str | Path,
+    *,
+    out: str | Path | None = None,
+    repo_id: str | None = None,
+    private: bool = False,
+    license: str = "other",
+    pretty_name: str | None = None,
+    report: Report | None = None,
+) -> Path:
+    """Publish the dataset directory ``path`` and return the exported folder.
+
+    The folder (``out``; by default ``path`` with ``-export`` added to its name) gets the shards as
+    they are, the manifest, ``README.md``, a contact sheet and ``croissant.json``. It is opened with
+    ``load_dataset``, offline, and compared with the dataset; with ``repo_id`` ("OWNER/NAME") it is
+    then pushed to the Hub of ``HF_ENDPOINT``. The same call again writes and sends only what is
+    missing; the card and the other descriptions are always written anew.
+
+    ``license`` is a Hub licence id. ``report`` is called with a stage ("copying", "checking",
+    "uploading"), the images done in it and their total.
+
+    Raises:
+        UsageError: neither ``out`` nor ``repo_id``; a folder that is no earlier export; no token.
+        InputError: no dataset, or not complete. VerificationError: its shards are not those recorded,
+            or what was written does not load back equal.
+        LockedError: another process is exporting there. OutputError: the disk is full or read-only.
+        SyperError: the Hub or the network failed; the same call continues.
+    """
+    dataset = DatasetDirectory.open(Path(path))
+    folder = _choose_folder(dataset.path, out, repo_id)
+    if repo_id is not None:
+        check_repo_id(repo_id)
+    elif private:
+        raise UsageError("--private: nothing is pushed without --repo-id")
+    completion = dataset.require_complete()
+    for name in _NOT_YET:
+        if (dataset.path / name).exists():
+            raise UsageError(f"{dataset.path / name}: export-hf can't publish filtered or topped-up datasets yet")
+    publication = Publication(
+        dataset.manifest,
+        dataset.manifest_sha256,
+        completion,
+        license=license,
+        pretty_name=pretty_name,
+        repo_id=repo_id,
+        url=None if repo_id is None else dataset_url(repo_id),
+    )
+    if repo_id is not None:
+        require_token()
+    _require_own(folder, dataset)
+    with folder_lock(folder):
+        _require_own(folder, dataset)
+        _clean(folder)
+        _write_if_other(folder / MANIFEST, _manifest_bytes(dataset))
+        num_bytes, expected = _copy_shards(dataset, completion, folder, report)
+        _describe(folder, replace(publication, num_bytes=num_bytes))
+        _report(report, "checking", 0, expected.rows)
+        check_export(folder, dataset.manifest, expected)
+        _report(report, "checking", expected.rows, expected.rows)
+        if repo_id is not None:
+            files = dict.fromkeys(_SMALL_FILES, 0) | {f"{DATA}/{s.name}": s.rows for s in completion.shards}
+            push(folder, repo_id, files, private=private, report=report)
+    return folder
+
+
+def _choose_folder(source: Path, out: str | Path | None, repo_id: str | None) -> Path:
+    if out is None and repo_id is None:
+        raise UsageError("say where to: --out DIR, --repo-id OWNER/NAME or both")
+    there = source.resolve()
+    folder = there.with_name(f"{there.name}-export") if out is None else Path(out)
+    here = folder.resolve()
+    if here == there or there in here.parents or here in there.parents:
+        raise UsageError(f"--out is {folder}: must lie outside the dataset {source}, and not around it")
+    return folder
+
+
+def _require_own(folder: Path, dataset: DatasetDirectory) -> None:
+    """Refuse a folder that holds anything but an earlier, perhaps unfinished, export of ``dataset``."""
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder}: is a file, not a folder")
+    there = [p for p in folder.glob("*") if not p.name.startswith(".")]
+    if not there:
+        return
+    manifest = folder / MANIFEST
+    if not manifest.is_file() or file_sha256(manifest) != dataset.manifest_sha256:
+        raise UsageError(f"{folder}: is not empty and no earlier export of {dataset.path}; choose another --out")
+    planned = {s.name for s in dataset.manifest.shards}
+    strangers = [p for p in there if p.name not in (*_SMALL_FILES, DATA)]
+    strangers += [p for p in (folder / DATA).glob("*") if p.name[0] != "." and p.name not in planned]
+    if strangers:
+        raise UsageError(
+            f"{min(strangers)}: is no part of an export of {dataset.path}; move it away or choose another --out"
+        )
+
+
+def _clean(folder: Path) -> None:
+    """Remove what a killed run left."""
+    for place in (folder, folder / DATA):
+        remove_leftovers(place)
+    for cache in folder.glob(f"{CACHE_PREFIX}*"):
+        shutil.rmtree(cache, ignore_errors=True)
+
+
+def _manifest_bytes(dataset: DatasetDirectory) -> bytes:
+    data = (dataset.path / MANIFEST).read_bytes()
+    if sha256_hex(data) != dataset.manifest_sha256:
+        raise VerificationError(f"{dataset.path / MANIFEST}: was changed while it was exported")
+    return data
+
+
+def _copy_shards(
+    dataset: DatasetDirectory, completion: Completion, folder: Path, report: Report | None
+) -> tuple[int, ColumnDigests]:
+    """Copy what is not there yet; the rows' size in memory, and what must load back."""
+    shards = list(zip(dataset.manifest.shards, completion.shards, strict=True))
+    missing = [record for shard, record in shards if not _is_there(folder / DATA / shard.name, record)]
+    _check_space(folder, sum(r.bytes for r in missing) + sum(r.bytes for _, r in shards))
+    names, num_bytes, expected = {r.name for r in missing}, 0, ColumnDigests()
+    for shard, record in shards:
+        _report(report, "copying", shard.start, len(dataset.manifest))
+        source = dataset.shard_path(shard)
+        size, digests = _read_source(dataset, shard, record)
+        num_bytes += size
+        expected.add_planned(dataset.manifest, shard, digests)
+        if record.name in names:
+            _copy(source, folder / DATA / shard.name, record)
+    _report(report, "copying", len(dataset.manifest), len(dataset.manifest))
+    return num_bytes, expected
+
+
+def _is_there(path: Path, record: ShardRecord) -> bool:
+    return path.is_file() and path.stat().st_size == record.bytes and file_sha256(path) == record.sha256
+
+
+def _check_space(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise OutputError(
+            f"{folder}: {free / 1e6:.0f} MB free, the export and its check need {needed / 1e6:.0f} MB"
+        )
+
+
+def _read_source(dataset: DatasetDirectory, shard: Shard, record: ShardRecord) -> tuple[int, list[str]]:
+    """Check a shard against its record and the manifest; its size in memory and pixel digests."""
+    path = dataset.shard_path(shard)
+    if not path.is_file():
+        raise VerificationError(f"{path}: missing, though {COMPLETE} lists it")
+    size = path.stat().st_size
+    if size != record.bytes:
+        raise VerificationError(f"{path}: {size} bytes, {COMPLETE} says {record.bytes}")
+    digest = file_sha256(path)
+    if digest != record.sha256:
+        raise VerificationError(f"{path}: SHA-256 {digest[:16]}..., {COMPLETE} says {record.sha256[:16]}...")
+    keys = dataset.manifest.keys(shard.start, shard.start + shard.rows)
+    try:
+        check_keys(path, keys)
+    except InputError as error:
+        raise VerificationError(str(error)) from None
+    file, num_bytes, digests = open_shard(path), 0, []
+    for group in range(file.metadata.num_row_groups):
+        table = file.read_row_group(group)
+        num_bytes += table.nbytes
+        digests += table["pixel_sha256"].to_pylist()
+    return num_bytes, digests
+
+
+def _copy(source: Path, target: Path, record: ShardRecord) -> None:
+    with atomic_path(target) as temporary:
+        shutil.copyfile(source, temporary)
+        if file_sha256(temporary) != record.sha256:
+            raise OutputError(f"{target}: reads back with other bytes than {source}: is the disk sound?")
+
+
+def _describe(folder: Path, publication: Publication) -> None:
+    """Write contact sheet, card and Croissant record; those that are right already stay."""
+    sheet, images = _contact_sheet(folder, publication)
+    _write_if_other(folder / SHEET, sheet)
+    _write_if_other(folder / CARD, render_card(publication, SHEET, images).encode("utf-8"))
+    size = (folder / MANIFEST).stat().st_size
+    text = render_croissant(publication, size, _first_published(folder / CROISSANT))
+    _write_if_other(folder / CROISSANT, text.encode("utf-8"))
+
+
+def _contact_sheet(folder: Path, publication: Publication) -> tuple[bytes, int]:
+    manifest = publication.manifest
+    total, shards = len(manifest), manifest.shards
+    count = min(SHEET_COLUMNS * SHEET_ROWS, total)
+    images = []
+    for i in range(count):
+        row = i * total // count
+        shard = shards[row // manifest.shard_rows]
+        path = folder / DATA / shard.name
+        data = _image_bytes(path, row - shard.start)
+        images.append(decode_rgb(data, f"{path}, row {row - shard.start}"))
+    tile = SHEET_TILE if manifest.settings.output_size > SHEET_TILE else None
+    return encode_sheet(contact_sheet(images, min(SHEET_COLUMNS, count), tile)), count
+
+
+def _image_bytes(path: Path, row: int) -> bytes:
+    file = open_shard(path)
+    for group in range(file.metadata.num_row_groups):
+        rows = file.metadata.row_group(group).num_rows
+        if row < rows:
+            image = file.read_row_group(group, columns=["image"])["image"][row].as_py()
+            return (image or {}).get("bytes") or b""
+        row -= rows
+    raise InputError(f"{path}: fewer rows than the manifest plans")
+
+
+def _first_published(croissant: Path) -> str:
+    """The date in an earlier export's record, so that the same export stays the same file; or today."""
+    try:
+        return date.fromisoformat(json.loads(croissant.read_bytes())["datePublished"]).isoformat()
+    except (OSError, ValueError, TypeError, KeyError):
+        return datetime.now(UTC).date().isoformat()
+
+
+def _write_if_other(path: Path, content: bytes) -> None:
+    with output_errors(path):
+        there = path.is_file() and path.read_bytes() == content
+    if not there:
+        write_atomically(path, content)
+
+
+def _report(report: Report | None, stage: str, done: int, total: int) -> None:
+    if report is not None:
+        report(stage, done, total)

