@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import torch
-from timing import alternate, machine
 
 from syper_data.execution.memory import keep_freed_memory
 from syper_data.gan.bundled import open_generator
 from syper_data.gan.config import GeneratorConfig
 from syper_data.gan.generator import Generator
 from syper_data.gan.synthesis import Synthesizer
+from timing import alternate, machine
 
 SIZES = (1, 2, 4, 8, 20)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from timing import alternate, machine
 
 import syper_data
 from syper_data.imaging.codec import encode, encoder_identity
+from timing import alternate, machine
 
 if __name__ == "__main__":
     print(machine())

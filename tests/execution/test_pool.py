@@ -9,7 +9,7 @@ import pytest
 from syper_data.errors import ConfigError, SyperError
 from syper_data.execution import open_pool
 
-JOB = '''
+JOB = """
 import os, sys, time
 from syper_data.errors import ConfigError
 
@@ -26,7 +26,7 @@ def make(setup):
         time.sleep(task.get("sleep", 0))
         return {"sum": task["n"] + setup["plus"], "threads": __import__("torch").get_num_threads()}
     return handle
-'''
+"""
 
 
 @pytest.fixture
@@ -46,7 +46,10 @@ def test_every_task_is_answered_once_whatever_prints_in_a_worker(job: str) -> No
 
 
 def test_our_errors_keep_their_kind_and_text(job: str) -> None:
-    with pytest.raises(ConfigError, match="bad value 7"), open_pool(job, {"plus": 1}, workers=1, threads=1) as pool:
+    with (
+        pytest.raises(ConfigError, match="bad value 7"),
+        open_pool(job, {"plus": 1}, workers=1, threads=1) as pool,
+    ):
         list(pool.run([{"n": 1, "fail": True}]))
 
 

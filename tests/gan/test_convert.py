@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hostile_pickles import GADGETS, text
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from hostile_pickles import GADGETS, text
 from published_pickle_files import (
     TINY,
     PublishedModule,
@@ -24,7 +25,6 @@ from published_pickle_files import (
     random_generator,
     random_images,
 )
-
 from syper_data.errors import InputError, UsageError
 from syper_data.gan.convert import convert
 from syper_data.gan.generator_file import GeneratorFile, load_generator

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
 from published_pickle_files import (
     TINY,
     PublishedModule,

@@ -6,6 +6,7 @@ import struct
 import tracemalloc
 
 import pytest
+
 from hostile_pickles import (
     called,
     dict_of,
@@ -18,7 +19,6 @@ from hostile_pickles import (
     text,
     tuple_of,
 )
-
 from syper_data.gan.network_pickle import read_network_pickle
 from syper_data.gan.refusal import MAX_STEPS
 from syper_data.gan.stored_tensor import StoredTensor

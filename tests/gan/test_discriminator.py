@@ -9,9 +9,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stylegan2_reference import randomized, reference_discriminator, reference_minibatch_std
 from torch import Tensor
 
+from stylegan2_reference import randomized, reference_discriminator, reference_minibatch_std
 from syper_data.errors import ConfigError
 from syper_data.gan.discriminator import Discriminator, DiscriminatorConfig, minibatch_std
 

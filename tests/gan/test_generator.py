@@ -9,9 +9,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stylegan2_reference import randomized, reference_mapping, reference_synthesis
 from torch import Tensor
 
+from stylegan2_reference import randomized, reference_mapping, reference_synthesis
 from syper_data.errors import ConfigError
 from syper_data.gan.config import GeneratorConfig
 from syper_data.gan.generator import Generator

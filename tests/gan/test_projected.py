@@ -61,7 +61,9 @@ def test_every_scale_gives_one_row_of_finite_float32_logits_an_image() -> None:
         assert all(x.dtype == torch.float32 and torch.isfinite(x).all() for x in logits)
 
 
-@pytest.mark.parametrize(("size", "whole", "count"), [(64, False, 25), (8, False, 25), (16, True, 1), (4, True, 1)])
+@pytest.mark.parametrize(
+    ("size", "whole", "count"), [(64, False, 25), (8, False, 25), (16, True, 1), (4, True, 1)]
+)
 def test_a_scale_gives_a_map_of_logits_or_one_for_the_whole_image(size: int, whole: bool, count: int) -> None:
     torch.manual_seed(1)
     assert ScaleDiscriminator(size, 4, whole_image=whole)(torch.randn(2, 4, size, size)).shape == (2, count)

@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from hostile_pickles import (
     GADGETS,
     LIVE,
@@ -29,9 +32,6 @@ from hostile_pickles import (
     text,
     tuple_of,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from syper_data.gan.network_pickle import NETWORK_VOCABULARY, PersistentObject, read_network_pickle
 from syper_data.gan.refusal import RefusalError
 from syper_data.gan.restricted_pickle import Recorded, read_pickle

@@ -180,7 +180,7 @@ def test_a_killed_run_resumes_to_the_very_same_bits(
     assert (tmp_path / "checkpoint.pt").exists() == (steps > 2)
     reports: list[dict[str, Any]] = []
 
-    path = train_generator(RECIPE, crops(), tmp_path, reports.append)
+    path = train_generator(RECIPE, crops(), tmp_path, report=reports.append)
 
     assert path.read_bytes() == (finished / "generator.safetensors").read_bytes()
     assert same(stored(tmp_path), stored(finished))

@@ -45,7 +45,9 @@ def test_an_editable_install_finds_them_in_the_repository() -> None:
     if not text or not json.loads(text).get("dir_info", {}).get("editable"):
         pytest.skip("this environment holds no editable install of syper-data")
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    done = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, cwd="/", env=environment, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", ASK], capture_output=True, text=True, cwd="/", env=environment, check=True
+    )
     folders = json.loads(done.stdout)["folders"]
     assert [Path(f).parent for f in folders] == [REPOSITORY] * 3
 

@@ -11,13 +11,18 @@ from typing import Any
 import mlcroissant
 import numpy as np
 import pytest
-from small_dataset import make_dataset
 
+from small_dataset import make_dataset
 from syper_data.dataset.directory import DatasetDirectory
 from syper_data.dataset.manifest import Run
 from syper_data.dataset.shards import file_sha256
 from syper_data.publishing.card import Publication
 from syper_data.publishing.croissant import render_croissant
+
+pytestmark = [  # of the validator's own dependencies
+    pytest.mark.filterwarnings("ignore:ConjunctiveGraph:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:The inplace keyword"),
+]
 
 PUSHED = {"repo_id": "me/eyes", "url": "http://127.0.0.1/datasets/me/eyes"}
 

@@ -16,9 +16,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
+
 from loopback_hub import LoopbackHub
 from small_dataset import make_dataset
-
 from syper_data.dataset.directory import DatasetDirectory, ShardRecord
 from syper_data.dataset.lock import folder_lock
 from syper_data.dataset.manifest import Run

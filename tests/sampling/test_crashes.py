@@ -57,7 +57,10 @@ def test_a_run_killed_at_twenty_random_moments_ends_with_the_same_bytes(tmp_path
     interrupted, finished_between = 0, []
     for kill in range(KILLS):
         process = subprocess.Popen(
-            command(generator, out, "--quiet"), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command(generator, out, "--quiet"),
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         time.sleep(rng.uniform(0.2, 4.5))
         workers = children(process.pid)
@@ -95,7 +98,10 @@ def test_a_run_killed_at_twenty_random_moments_ends_with_the_same_bytes(tmp_path
 def test_a_killed_worker_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
     generator = save_small_generator(tmp_path / "g.safetensors", resolution=64, channel_base=2048, channel_max=64)
     process = subprocess.Popen(
-        command(generator, tmp_path / "syper", "--quiet"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command(generator, tmp_path / "syper", "--quiet"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     deadline = time.monotonic() + 60
     while len(children(process.pid)) < 2 and time.monotonic() < deadline:
@@ -112,7 +118,11 @@ def test_a_killed_worker_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
 def test_ctrl_c_is_one_line_and_leaves_a_resumable_state(tmp_path: Path, tiny: Path) -> None:
     out = tmp_path / "syper"
     process = subprocess.Popen(
-        command(tiny, out, "--quiet"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command(tiny, out, "--quiet"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     deadline = time.monotonic() + 60
     while not list(out.glob("data/*.parquet")) and time.monotonic() < deadline:

@@ -21,7 +21,9 @@ SAVE = (
 
 
 def images(path: Path, precision: str, **environment: str) -> np.ndarray:
-    subprocess.run([sys.executable, "-c", SAVE, str(path), precision], check=True, env={**os.environ, **environment})
+    subprocess.run(
+        [sys.executable, "-c", SAVE, str(path), precision], check=True, env={**os.environ, **environment}
+    )
     return np.load(path).astype(np.int16)
 
 

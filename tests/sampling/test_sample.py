@@ -144,7 +144,7 @@ def test_a_damaged_shard_is_named_and_not_silently_replaced(made: Path, tiny: Pa
     (copy / "data" / "train-00002-of-00003.parquet").unlink()
     shard = copy / "data" / "train-00001-of-00003.parquet"
     shard.write_bytes(shard.read_bytes()[:5000])
-    with pytest.raises(InputError, match="train-00001.*remove this file"):
+    with pytest.raises(InputError, match=r"train-00001.*remove this file"):
         syper_data.sample(n=450, out=copy, generator=tiny)
     assert shard.stat().st_size == 5000
 
@@ -218,7 +218,7 @@ def test_a_full_disk_is_one_clear_line_and_what_was_finished_stays(small_disk: P
     assert not (out / "complete.json").exists()
     for name in finished:
         assert len(list(read_shard(out / "data" / name))) == 200
-    assert not [p for p in out.rglob(".*.tmp")]
+    assert not list(out.rglob(".*.tmp"))
 
 
 def test_a_read_only_folder_is_one_clear_line(small_disk: Path, tiny: Path) -> None:

@@ -141,7 +141,7 @@ def test_another_kind_of_machine_compares_within_the_tolerance_only_when_asked(
         syper_data.verify(made, generator=tiny)
     assert syper_data.verify(made, generator=tiny, rows=20, accept_drift=True).max_difference == 0
     rewrite(copy, forge)
-    with pytest.raises(SyperError, match="differs by .* levels"):
+    with pytest.raises(SyperError, match=r"differs by .* levels"):
         syper_data.verify(copy, generator=tiny, rows="all", accept_drift=True)
 
 
