@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from syper_data.gan.network_pickle import read_network_pickle
-from syper_data.gan.refusal import RefusalError
+from syper_data.gan.published.network_pickle import read_network_pickle
+from syper_data.gan.published.refusal import RefusalError
 
 Gadget = Callable[[Path], bytes]
 

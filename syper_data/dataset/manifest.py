@@ -125,7 +125,7 @@ class Manifest:
             start, at = end, at + 1
         return keys
 
-    @property
+    @cached_property
     def shards(self) -> list[Shard]:
         """The planned shards in order."""
         total = len(self)

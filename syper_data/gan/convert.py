@@ -2,8 +2,8 @@
 
 In: ``network.pkl`` as the published PyTorch code writes it. Out: ``generator.safetensors``
 (:mod:`~syper_data.gan.generator_file`). Start at :func:`convert`. The pickle's bytes go through
-:mod:`~syper_data.gan.restricted_pickle`, which gives plain data, and
-:mod:`~syper_data.gan.published_generator`, which checks it and takes the averaged generator ``G_ema``.
+:mod:`~syper_data.gan.published.restricted_pickle`, which gives plain data, and
+:mod:`~syper_data.gan.published.published_generator`, which checks it and takes the averaged generator ``G_ema``.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from syper_data.dataset.atomic import output_errors
 from syper_data.errors import InputError, UsageError
 from syper_data.gan.generator import Generator
 from syper_data.gan.generator_file import save_generator
-from syper_data.gan.network_pickle import PersistentObject, read_network_pickle
-from syper_data.gan.published_generator import build_generator
-from syper_data.gan.refusal import RefusalError, RefusedNameError, refuse, shown
+from syper_data.gan.published.network_pickle import PersistentObject, read_network_pickle
+from syper_data.gan.published.published_generator import build_generator
+from syper_data.gan.published.refusal import RefusalError, RefusedNameError, refuse, shown
 
 SPECTRA = ("vis", "nir")
 _TENSORFLOW = ("dnnlib.tflib", "tensorflow", "tfutil")

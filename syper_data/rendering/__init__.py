@@ -1,0 +1,1 @@
+"""Pictures for readers, which know no domain: contact sheets."""

@@ -16,7 +16,8 @@ CLI_ONLY = {"quiet"}
 
 def defaults_of(command: click.Command) -> dict[str, object]:
     context = click.Context(command)
-    return {p.name: p.get_default(context) for p in command.params if isinstance(p, click.Option) and p.name}
+    options = [p for p in command.params if isinstance(p, click.Option)]
+    return {str(p.name): p.get_default(context) if p.to_info_dict()["default"] is not None else None for p in options}
 
 
 @pytest.mark.parametrize("name", ["sample", "verify", "convert", "export_hf"])

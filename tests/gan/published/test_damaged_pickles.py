@@ -19,9 +19,9 @@ from hostile_pickles import (
     text,
     tuple_of,
 )
-from syper_data.gan.network_pickle import read_network_pickle
-from syper_data.gan.refusal import MAX_STEPS
-from syper_data.gan.stored_tensor import StoredTensor
+from syper_data.gan.published.network_pickle import read_network_pickle
+from syper_data.gan.published.refusal import MAX_STEPS
+from syper_data.gan.published.stored_tensor import StoredTensor
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,9 @@ from syper_data.errors import ConfigError
 from syper_data.gan.config import GeneratorConfig
 from syper_data.gan.generator import Generator
 from syper_data.gan.layers import LRELU_GAIN, fir_kernel
-from syper_data.gan.network_pickle import PersistentObject
-from syper_data.gan.refusal import quoted, refuse, shown
-from syper_data.gan.stored_tensor import StoredTensor
+from syper_data.gan.published.network_pickle import PersistentObject
+from syper_data.gan.published.refusal import quoted, refuse, shown
+from syper_data.gan.published.stored_tensor import StoredTensor
 
 _MAX_DEPTH = 4  # synthesis, block, layer, affine
 _MAX_MODULES = 1000  # a 1024 px generator has some 100

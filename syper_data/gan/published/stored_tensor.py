@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from syper_data.gan.refusal import Budget, refuse, shown
-from syper_data.gan.restricted_pickle import Name, PickleReader, Vocabulary
+from syper_data.gan.published.refusal import Budget, refuse, shown
+from syper_data.gan.published.restricted_pickle import Name, PickleReader, Vocabulary
 
 _SAVE_MAGIC = 0x1950A86A20F9469CFC6C
 _SAVE_VERSION = 1001

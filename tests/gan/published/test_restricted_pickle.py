@@ -32,9 +32,9 @@ from hostile_pickles import (
     text,
     tuple_of,
 )
-from syper_data.gan.network_pickle import NETWORK_VOCABULARY, PersistentObject, read_network_pickle
-from syper_data.gan.refusal import RefusalError
-from syper_data.gan.restricted_pickle import Recorded, read_pickle
+from syper_data.gan.published.network_pickle import NETWORK_VOCABULARY, PersistentObject, read_network_pickle
+from syper_data.gan.published.refusal import RefusalError
+from syper_data.gan.published.restricted_pickle import Recorded, read_pickle
 
 PLAIN = st.recursive(
     st.none()

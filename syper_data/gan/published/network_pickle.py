@@ -3,7 +3,7 @@
 A network pickle is a dict of modules. Each module is written as one call of
 ``torch_utils.persistence._reconstruct_persistent_obj`` on a dict with the class's name, its Python
 source text and its state; here that becomes a :class:`PersistentObject`, and the source text is never
-looked at. Tensors become :class:`~syper_data.gan.stored_tensor.StoredTensor`.
+looked at. Tensors become :class:`~syper_data.gan.published.stored_tensor.StoredTensor`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-from syper_data.gan.refusal import Budget, quoted, refuse
-from syper_data.gan.restricted_pickle import (
+from syper_data.gan.published.refusal import Budget, quoted, refuse
+from syper_data.gan.published.restricted_pickle import (
     Constructor,
     Recorded,
     Vocabulary,
@@ -21,7 +21,7 @@ from syper_data.gan.restricted_pickle import (
     read_pickle,
     store_pairs,
 )
-from syper_data.gan.stored_tensor import read_parameter, read_storage, read_tensor
+from syper_data.gan.published.stored_tensor import read_parameter, read_storage, read_tensor
 
 _TORCH_CONSTANTS = (
     "float16",

@@ -7,7 +7,7 @@ A pickle is a program, and the standard reader runs it. Here the program can onl
   or called; "calling" it runs the vocabulary's own constructor, which records what the file holds.
 
 Opcodes that no writer of protocol 2 to 5 needs for such data are refused. Time and memory are bounded
-by the size of the file (:class:`~syper_data.gan.refusal.Budget`), nothing recurses, and a reason is one
+by the size of the file (:class:`~syper_data.gan.published.refusal.Budget`), nothing recurses, and a reason is one
 line of plain ASCII.
 """
 
@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from syper_data.gan.refusal import Budget, RefusedNameError, quoted, refuse, shown
+from syper_data.gan.published.refusal import Budget, RefusedNameError, quoted, refuse, shown
 
 _NAME_BYTES = 256
 _OPCODE_NAMES = {opcode.code.encode("latin-1"): opcode.name for opcode in pickletools.opcodes}
