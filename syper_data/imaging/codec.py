@@ -15,9 +15,9 @@ Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 MAX_PIXELS = 64_000_000  # a decompression bomb is refused before it is decoded
 
-# PNG: level 4 by measurement (benchmarks/png_level.py); JPEG without chroma subsampling
+# PNG: level 1 by measurement (benchmarks/png_level.py); JPEG without chroma subsampling
 _OPTIONS: dict[str, dict[str, Any]] = {
-    "png": {"compress_level": 4},
+    "png": {"compress_level": 1},
     "jpeg": {"quality": 95, "subsampling": 0},
     "webp": {"quality": 90, "method": 4},
 }

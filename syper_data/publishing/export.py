@@ -104,6 +104,8 @@ def _choose_folder(source: Path, out: str | Path | None, repo_id: str | None) ->
     here = folder.resolve()
     if here == there or there in here.parents or here in there.parents:
         raise UsageError(f"--out is {folder}: must lie outside the dataset {source}, and not around it")
+    if set("*?[]") & set(str(here)):
+        raise UsageError(f"{here}: load_dataset takes * ? [ ] in a path for a pattern; choose another --out")
     return folder
 
 

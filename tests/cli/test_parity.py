@@ -17,7 +17,8 @@ CLI_ONLY = {"quiet"}
 def defaults_of(command: click.Command) -> dict[str, object]:
     context = click.Context(command)
     options = [p for p in command.params if isinstance(p, click.Option)]
-    return {str(p.name): p.get_default(context) if p.to_info_dict()["default"] is not None else None for p in options}
+    unset = [p.name for p in options if p.to_info_dict()["default"] is None]
+    return {str(p.name): None if p.name in unset else p.get_default(context) for p in options}
 
 
 @pytest.mark.parametrize("name", ["sample", "verify", "convert", "export_hf"])

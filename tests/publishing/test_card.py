@@ -100,7 +100,7 @@ def test_the_body_tells_how_the_images_were_made(tmp_path: Path) -> None:
         "psi `1.0`",
         "noise `const`, computed in `fp32`",
         "Range `clamp`, rounding `nearest_half_up`, resize filter `none`",
-        '"compress_level": 4',
+        '"compress_level": 1',
         "- `torch`: `2.0`",
         dataset.manifest_sha256,
         "syper-data sample --from-manifest manifest.json --out syper",

@@ -199,7 +199,8 @@ def test_an_export_to_a_folder_speaks_to_no_network(source: DatasetDirectory, tm
     code = "import sys; from syper_data import export_hf; export_hf(sys.argv[1], out=sys.argv[2])"
     with LoopbackHub() as hub:
         command = [sys.executable, "-c", code, str(source.path), str(tmp_path / "out")]
-        subprocess.run(command, env=hub.environment(tmp_path / "home"), check=True)
+        env = {**hub.environment(tmp_path / "home"), "PYTHONPATH": str(Path(__file__).parents[2])}
+        subprocess.run(command, env=env, check=True)
         assert hub.requests == []
     assert not (tmp_path / "home").exists()
     assert (tmp_path / "out" / "README.md").exists()
@@ -401,6 +402,7 @@ def test_two_exports_into_one_folder_do_not_mix(source: DatasetDirectory, tmp_pa
         ({"repo_id": "a/b/c"}, "must be OWNER/NAME"),
         ({"repo_id": "me/bad name"}, "must be OWNER/NAME"),
         ({"repo_id": "me/x\nlicense: mit"}, "must be OWNER/NAME"),
+        ({"out": "out[1]"}, "for a pattern; choose another --out"),
         ({"out": "x", "license": "CC BY 4.0"}, "--license is 'CC BY 4.0'"),
         ({"out": "x", "license": "mit\nprivate: false"}, "--license is"),
         ({"out": "x", "pretty_name": "two\nlines"}, "--pretty-name: must be one line"),
