@@ -25,7 +25,7 @@ def test_the_first_two_commands_install_run_and_test() -> None:
         assert "-c constraints.txt" in command
     assert "syper-data sample --n 1000" in first
     assert "load_dataset('syper'" in first
-    assert second.rstrip().endswith("pytest")
+    assert second.rstrip().endswith("pytest -n 2")
 
 
 @pytest.mark.skipif(
