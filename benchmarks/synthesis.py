@@ -25,7 +25,7 @@ from syper_data.sampling.plan import block_size
 from timing import cpu_count, machine
 
 CONTESTANTS = ("reference", "reference, tuned", "fp32", "bf16")
-ROUNDS = 3
+ROUNDS = 2
 
 
 def network(name: str) -> Generator:

@@ -5,6 +5,6 @@ JSON-ready setup), :meth:`WorkerPool.run` feeds them tasks and yields results as
 :meth:`WorkerPool.close` ends them. A task's result depends on the task alone, never on the worker.
 """
 
-from syper_data.execution.local import WorkerPool, open_pool
+from syper_data.execution.local import WorkerPool, module_command, open_pool
 
-__all__ = ["WorkerPool", "open_pool"]
+__all__ = ["WorkerPool", "module_command", "open_pool"]

@@ -16,13 +16,31 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import IO, Any
 
+import syper_data
 from syper_data import errors
 from syper_data.errors import SyperError
 
 Task = dict[str, Any]
 Result = dict[str, Any]
+
+
+_RUN = (
+    "import sys, runpy; sys.path.insert(0, sys.argv.pop(1)); "
+    "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
+)
+
+
+def module_command(module: str) -> list[str]:
+    """The command that runs one of our modules in a new process of this Python.
+
+    It imports this very copy of the toolkit, and nothing from the current folder, which
+    ``python -m`` would search first: a ``torch.py`` lying there is not ours to execute.
+    """
+    root = Path(syper_data.__file__).resolve().parent.parent
+    return [sys.executable, "-P", "-c", _RUN, str(root), module]
 
 
 class _Worker:
@@ -31,7 +49,7 @@ class _Worker:
         self.log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed in stop)
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "syper_data.execution.worker", job, str(threads)],
+            [*module_command("syper_data.execution.worker"), job, str(threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,

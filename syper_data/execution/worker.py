@@ -1,7 +1,7 @@
 """A worker process: reads tasks as JSON lines, writes results as JSON lines.
 
-``python -m syper_data.execution.worker MODULE:FUNCTION THREADS`` is started by
-:mod:`syper_data.execution.local` only.
+Started by :mod:`syper_data.execution.local` only, with the job ``MODULE:FUNCTION`` and the number of
+threads as arguments.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from typing import Any
 from syper_data.dataset.manifest import Manifest, Shard
 from syper_data.dataset.shards import SCHEMA
 from syper_data.errors import SyperError, VerificationError
+from syper_data.execution import module_command
 
 DECODED = 200  # images decoded, evenly spread
 CACHE_PREFIX = ".check-"
@@ -96,7 +97,7 @@ def check_export(folder: Path, manifest: Manifest, expected: ColumnDigests) -> N
 
 def _ask_child(question: dict[str, Any]) -> dict[str, Any]:
     child = subprocess.run(
-        [sys.executable, "-m", "syper_data.publishing.check"],
+        module_command("syper_data.publishing.check"),
         input=json.dumps(question),
         capture_output=True,
         text=True,

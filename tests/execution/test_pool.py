@@ -72,3 +72,15 @@ def test_the_callers_main_module_is_not_imported_again(job: str, monkeypatch: py
     monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))
     with open_pool(job, {"plus": 1}, workers=1, threads=1) as pool:
         assert len(list(pool.run([{"n": 1}]))) == 2
+
+
+def test_nothing_is_imported_from_the_current_folder(
+    job: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    for name in ("torch", "numpy", "syper_data", "queue"):
+        (here / f"{name}.py").write_text("raise SystemExit('imported from the current folder')")
+    monkeypatch.chdir(here)
+    with open_pool(job, {"plus": 1}, workers=1, threads=1) as pool:
+        assert [a["result"]["sum"] for a in pool.run([{"n": 1}]) if "result" in a] == [2]
