@@ -48,6 +48,11 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
+def written(out: Path) -> set[str]:
+    """Finished and half-written shards."""
+    return {p.name for p in (out / "data").iterdir()} if (out / "data").exists() else set()
+
+
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds worker processes through /proc")
 def test_a_run_killed_at_twenty_random_moments_ends_with_the_same_bytes(tmp_path: Path) -> None:
     generator = save_small_generator(tmp_path / "g.safetensors", resolution=32, channel_base=1024, channel_max=32)
@@ -63,10 +68,11 @@ def test_a_run_killed_at_twenty_random_moments_ends_with_the_same_bytes(tmp_path
             stderr=subprocess.DEVNULL,
         )
         if kill >= 5:  # the first five fall anywhere in the start, the others on workers at work
+            before = written(out)
             deadline = time.monotonic() + 60
-            while len(children(process.pid)) < 2 and process.poll() is None and time.monotonic() < deadline:
-                time.sleep(0.02)
-        time.sleep(rng.uniform(0.1, 4.0))
+            while written(out) == before and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.01)
+        time.sleep(rng.uniform(0.1, 2.0) if kill < 5 else rng.uniform(0.0, 1.0))
         workers = children(process.pid)
         if process.poll() is None:
             interrupted += 1
