@@ -46,8 +46,34 @@ def check_taps(name: str, value: object) -> None:
         raise ConfigError(f"{name} is {value!r}: must be four symmetric taps >= 0")
 
 
+class NetworkConfig:
+    """What the generator's and the discriminator's configurations share: a pyramid of resolutions,
+    with ``min(channel_base / r, channel_max)`` channels at resolution ``r``."""
+
+    resolution: int
+    channel_base: int
+    channel_max: int
+    conv_clamp: float | None
+    resample_filter: tuple[int, ...]
+
+    def channels(self, resolution: int) -> int:
+        """Channels of the layers at ``resolution``."""
+        return min(self.channel_base // resolution, self.channel_max)
+
+    def _check(self, smallest: int, bounds: dict[str, tuple[int, int]]) -> None:
+        """Raise :class:`ConfigError` unless the shared fields and those in ``bounds`` are in range."""
+        check_resolution("resolution", self.resolution, smallest, 1024)
+        for name, (low, high) in bounds.items():
+            check_whole(name, getattr(self, name), low, high)
+        if self.conv_clamp is not None:
+            check_positive("conv_clamp", self.conv_clamp)
+        check_taps("resample_filter", self.resample_filter)
+        if self.channels(self.resolution) < 1:
+            raise ConfigError(f"channel_base is {self.channel_base}: leaves no channel at {self.resolution} px")
+
+
 @dataclass(frozen=True)
-class GeneratorConfig:
+class GeneratorConfig(NetworkConfig):
     """Architecture of a StyleGAN2 skip generator (Karras et al. 2020a, Fig. 7; 2020b, appendix B).
 
     ``resolution`` is the side of the square image in pixels, a power of two in 4..1024. A layer at
@@ -74,7 +100,6 @@ class GeneratorConfig:
     resample_filter: tuple[int, ...] = (1, 3, 3, 1)
 
     def __post_init__(self) -> None:
-        check_resolution("resolution", self.resolution, 4, 1024)
         bounds = {
             "z_dim": (1, 4096),
             "c_dim": (0, 1_000_000),
@@ -85,13 +110,7 @@ class GeneratorConfig:
             "channel_max": (1, 4096),
             "num_fp16_res": (0, 9),
         }
-        for name, (low, high) in bounds.items():
-            check_whole(name, getattr(self, name), low, high)
-        if self.conv_clamp is not None:
-            check_positive("conv_clamp", self.conv_clamp)
-        check_taps("resample_filter", self.resample_filter)
-        if self.channels(self.resolution) < 1:
-            raise ConfigError(f"channel_base is {self.channel_base}: leaves no channel at {self.resolution} px")
+        self._check(4, bounds)
 
     @property
     def block_resolutions(self) -> tuple[int, ...]:
@@ -102,10 +121,6 @@ class GeneratorConfig:
     def num_ws(self) -> int:
         """How many style vectors the synthesis network takes: two a block, and one for the first."""
         return 2 * len(self.block_resolutions)
-
-    def channels(self, resolution: int) -> int:
-        """Channels of the layers at ``resolution``."""
-        return min(self.channel_base // resolution, self.channel_max)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary; :meth:`from_dict` reads it back."""

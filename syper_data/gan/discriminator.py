@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from syper_data.errors import ConfigError
-from syper_data.gan.config import check_positive, check_resolution, check_taps, check_whole
+from syper_data.gan.config import NetworkConfig
 from syper_data.gan.layers import EqualizedConv, EqualizedLinear, fir_kernel, normalize_second_moment
 
 _UNIT_VARIANCE = math.sqrt(0.5)  # of a sum of two terms of unit variance
@@ -24,7 +24,7 @@ _MBSTD_EPS = 1e-8
 
 
 @dataclass(frozen=True)
-class DiscriminatorConfig:
+class DiscriminatorConfig(NetworkConfig):
     """Architecture of a StyleGAN2 residual discriminator.
 
     ``resolution``, ``img_channels``, ``channel_base``, ``channel_max``, ``conv_clamp`` and
@@ -50,7 +50,6 @@ class DiscriminatorConfig:
     resample_filter: tuple[int, ...] = (1, 3, 3, 1)
 
     def __post_init__(self) -> None:
-        check_resolution("resolution", self.resolution, 8, 1024)
         bounds = {
             "c_dim": (0, 1_000_000),
             "cmap_dim": (1, 4096),
@@ -61,13 +60,7 @@ class DiscriminatorConfig:
             "mbstd_group_size": (1, 4096),
             "mbstd_num_channels": (0, 4096),
         }
-        for name, (low, high) in bounds.items():
-            check_whole(name, getattr(self, name), low, high)
-        if self.conv_clamp is not None:
-            check_positive("conv_clamp", self.conv_clamp)
-        check_taps("resample_filter", self.resample_filter)
-        if self.channels(self.resolution) < 1:
-            raise ConfigError(f"channel_base is {self.channel_base}: leaves no channel at {self.resolution} px")
+        self._check(8, bounds)
         if self.mbstd_num_channels and self.channels(4) % self.mbstd_num_channels:
             raise ConfigError(
                 f"mbstd_num_channels is {self.mbstd_num_channels}: must divide the {self.channels(4)} "
@@ -78,10 +71,6 @@ class DiscriminatorConfig:
     def block_resolutions(self) -> tuple[int, ...]:
         """``resolution``, ... 16, 8: what the residual blocks take in, in their order."""
         return tuple(self.resolution >> i for i in range(self.resolution.bit_length() - 3))
-
-    def channels(self, resolution: int) -> int:
-        """Channels of the features at ``resolution``."""
-        return min(self.channel_base // resolution, self.channel_max)
 
 
 class ResidualBlock(nn.Module):
