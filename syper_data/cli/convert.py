@@ -25,4 +25,5 @@ def command(source: Path, target: Path, spectrum: str, quiet: bool) -> None:
     if not quiet:
         config = load_generator(target).config
         classes = f"{config.c_dim} classes" if config.c_dim else "unconditional"
-        click.echo(f"{target}: {config.resolution} px, {classes}; syper-data sample --generator {target} --n 1000")
+        keys = "--per-label 250" if config.c_dim else "--n 1000"
+        click.echo(f"{target}: {config.resolution} px, {classes}; syper-data sample --generator {target} {keys}")

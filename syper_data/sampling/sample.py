@@ -130,7 +130,12 @@ def _make(
     if unplanned:
         raise InputError(f"{unplanned[0]}: not planned by {MANIFEST}; move it away")
     missing = dataset.missing_shards()
-    if not missing and dataset.completion() is not None:
+    record = dataset.completion()
+    if not missing and record is not None:
+        for shard, entry in zip(dataset.manifest.shards, record.shards, strict=True):
+            path = dataset.shard_path(shard)
+            if path.stat().st_size != entry.bytes:
+                raise InputError(f"{path}: damaged; remove this file and run the same command again")
         return dataset
     shards, gone = dataset.manifest.shards, {s.index for s in missing}
     for shard in shards:

@@ -149,6 +149,15 @@ def test_a_damaged_shard_is_named_and_not_silently_replaced(made: Path, tiny: Pa
     assert shard.stat().st_size == 5000
 
 
+def test_a_truncated_shard_of_a_finished_dataset_is_named(made: Path, tiny: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(made, copy)
+    shard = copy / "data" / "train-00001-of-00003.parquet"
+    shard.write_bytes(shard.read_bytes()[:5000])
+    with pytest.raises(InputError, match=r"train-00001.*remove this file"):
+        syper_data.sample(n=450, out=copy, generator=tiny)
+
+
 @pytest.mark.parametrize("image_format", ["png", "jpeg", "webp"])
 def test_every_format_resizes_and_verifies(tiny: Path, tmp_path: Path, image_format: str) -> None:
     out = tmp_path / "syper"
