@@ -60,8 +60,8 @@ def write_shard(path: Path, rows: Iterable[Row]) -> None:
 
 
 def open_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    """The one way this toolkit writes image Parquet: page index, content-defined chunks, and no
-    compression of the image column, whose bytes are compressed already."""
+    """The one way this toolkit writes image Parquet: page index, page checksums, content-defined
+    chunks, and no compression of the image column, whose bytes are compressed already."""
     compression = {
         "image.bytes": "none",
         **dict.fromkeys(("image.path", *(n for n in schema.names if n != "image")), "zstd"),
@@ -71,6 +71,7 @@ def open_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
         schema,
         compression=compression,
         write_page_index=True,
+        write_page_checksum=True,
         use_content_defined_chunking=True,
         use_dictionary=[n for n in ("spectrum",) if n in schema.names],
     )
@@ -91,9 +92,10 @@ def read_shard(path: Path, columns: Sequence[str] | None = None) -> Iterator[dic
 
 
 def open_shard(path: Path) -> pq.ParquetFile:
-    """Open a shard and check its footer and schema."""
+    """Open a shard and check its footer and schema; pages are checked against their checksums as
+    they are read."""
     try:
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: truncated or damaged ({str(error).splitlines()[0]})") from error
     if not file.schema_arrow.equals(SCHEMA):
@@ -101,12 +103,13 @@ def open_shard(path: Path) -> pq.ParquetFile:
     return file
 
 
-def check_keys(path: Path, keys: Sequence[tuple[int, int | None]]) -> None:
-    """Raise :class:`InputError` unless the shard holds exactly these keys in this order."""
+def check_shard(path: Path, keys: Sequence[tuple[int, int | None]]) -> None:
+    """Raise :class:`InputError` unless the shard is undamaged, every page of it, and holds exactly
+    these keys in this order."""
     file = open_shard(path)
     if file.metadata.num_rows != len(keys):
         raise InputError(f"{path}: {file.metadata.num_rows} rows, the manifest plans {len(keys)}")
-    for row, (values, key) in enumerate(zip(read_shard(path, ["seed", "label"]), keys, strict=True)):
+    for row, (values, key) in enumerate(zip(read_shard(path), keys, strict=True)):
         if (values["seed"], values["label"]) != key:
             raise InputError(f"{path}, row {row}: key {(values['seed'], values['label'])}, planned {key}")
 

@@ -13,7 +13,7 @@ from syper_data.dataset.atomic import atomic_path, output_errors, remove_leftove
 from syper_data.dataset.directory import COMPLETE, DATA, MANIFEST, Completion, DatasetDirectory, ShardRecord
 from syper_data.dataset.lock import folder_lock
 from syper_data.dataset.manifest import Shard, sha256_hex
-from syper_data.dataset.shards import check_keys, file_sha256, open_shard
+from syper_data.dataset.shards import check_shard, file_sha256, open_shard
 from syper_data.errors import InputError, OutputError, UsageError, VerificationError
 from syper_data.imaging.codec import decode_rgb
 from syper_data.publishing.card import Publication, render_card
@@ -188,7 +188,7 @@ def _read_source(dataset: DatasetDirectory, shard: Shard, record: ShardRecord) -
         raise VerificationError(f"{path}: SHA-256 {digest[:16]}..., {COMPLETE} says {record.sha256[:16]}...")
     keys = dataset.manifest.keys(shard.start, shard.start + shard.rows)
     try:
-        check_keys(path, keys)
+        check_shard(path, keys)
     except InputError as error:
         raise VerificationError(str(error)) from None
     file, num_bytes, digests = open_shard(path), 0, []

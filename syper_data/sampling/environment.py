@@ -10,12 +10,20 @@ import pyarrow
 import torch
 
 from syper_data.dataset.settings import SamplingSettings
-from syper_data.errors import DriftError
+from syper_data.errors import DriftError, UsageError
 from syper_data.imaging.codec import encoder_identity
 
 # Largest difference between images made again on another kind of processor, in levels of 0..255;
 # measured on the bundled generator (tests/sampling/test_drift.py), with room to spare
 _DRIFT_TOLERANCE = {"fp32": 2, "bf16": 10}
+
+
+def require_device(device: str) -> None:
+    """Raise :class:`UsageError` where ``cuda`` is asked for and this torch finds none."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UsageError(
+            "device cuda: this torch finds no CUDA device (sample with --device cpu, verify with --rows 0)"
+        )
 
 
 def current_environment(settings: SamplingSettings) -> dict[str, str]:

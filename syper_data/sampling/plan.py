@@ -14,7 +14,7 @@ from syper_data.errors import UsageError
 from syper_data.gan.generator_file import GeneratorFile
 from syper_data.gan.synthesis import auto_precision
 from syper_data.imaging.codec import encoder_identity
-from syper_data.sampling.environment import current_environment
+from syper_data.sampling.environment import current_environment, require_device
 
 SYPER_PAPER_SEEDS = 99_836
 
@@ -116,6 +116,7 @@ def plan_settings(
     device: str = "cpu",
 ) -> SamplingSettings:
     """Settings with everything resolved: no "auto" and no default is left open."""
+    require_device(device)
     resolution = generator.config.resolution
     size = resolution if output_size is None else output_size
     if generator.config.img_channels not in (1, 3):

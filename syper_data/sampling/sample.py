@@ -12,7 +12,6 @@ from typing import Any
 
 from syper_data.dataset.atomic import remove_leftovers, write_atomically
 from syper_data.dataset.directory import (
-    COMPLETE,
     DATA,
     DRIFT,
     MANIFEST,
@@ -21,11 +20,11 @@ from syper_data.dataset.directory import (
 )
 from syper_data.dataset.lock import folder_lock
 from syper_data.dataset.manifest import Manifest
-from syper_data.dataset.shards import check_keys
+from syper_data.dataset.shards import check_shard
 from syper_data.errors import DriftError, InputError, OutputError, UsageError
 from syper_data.execution import open_pool
 from syper_data.gan.bundled import find_by_digest, find_generator, open_generator
-from syper_data.sampling.environment import current_environment, differences, require_same
+from syper_data.sampling.environment import current_environment, differences, require_device, require_same
 from syper_data.sampling.plan import paper_options, plan_manifest, plan_runs, plan_settings
 from syper_data.sampling.worker import shard_record
 
@@ -89,6 +88,7 @@ def sample(
             manifest = Manifest.from_json(source.read_bytes(), str(source))
         except OSError as error:
             raise InputError(f"{source}: cannot be read: {error.strerror}") from error
+        require_device(manifest.settings.device)
         generator_path = find_by_digest(manifest.generator.sha256, generator)
     else:
         options: dict[str, Any] = {
@@ -142,7 +142,7 @@ def _make(
         if shard.index not in gone:
             keys = dataset.manifest.keys(shard.start, shard.start + shard.rows)
             try:
-                check_keys(dataset.shard_path(shard), keys)
+                check_shard(dataset.shard_path(shard), keys)
             except InputError as error:
                 raise InputError(f"{error}; remove this file and run the same command again") from None
     records: dict[int, ShardRecord] = {}
@@ -174,9 +174,10 @@ def _open_or_create(
 ) -> tuple[DatasetDirectory, tuple[dict[str, Any], ...]]:
     here = current_environment(manifest.settings)
     if not (out / MANIFEST).exists():
-        strangers = [p.name for p in (out / DATA).glob("*.parquet")] if (out / DATA).is_dir() else []
-        if strangers or (out / COMPLETE).exists():
-            raise InputError(f"{out}: holds data but no {MANIFEST}; choose another --out")
+        strangers = [p for f in (out / DATA, out) if f.is_dir() for p in f.iterdir() if p != out / DATA]
+        names = sorted(p.relative_to(out).as_posix() for p in strangers if not p.name.startswith("."))
+        if names:
+            raise InputError(f"{out}: holds {names[0]} but no {MANIFEST}; choose another --out")
         if differences(manifest.environment, here) and not accept_drift:
             require_same(manifest.environment, here, str(out / MANIFEST))
         dataset = DatasetDirectory.create(out, manifest)
@@ -263,7 +264,7 @@ def _with_preset(
 def _check_folder(out: Path) -> None:
     for folder in (out, *out.resolve().parents):
         if folder.exists() and not folder.is_dir():
-            raise OutputError(f"{folder}: is a file, so {out} cannot be made in it")
+            raise UsageError(f"{folder}: is a file, so {out} cannot be made in it; choose another --out")
 
 
 def _check_space(out: Path, manifest: Manifest, images: int) -> None:

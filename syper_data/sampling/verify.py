@@ -20,6 +20,7 @@ from syper_data.sampling.environment import (
     current_environment,
     differences,
     drift_tolerance,
+    require_device,
     require_same,
 )
 from syper_data.sampling.render import pixel_sha256
@@ -78,6 +79,7 @@ def verify(
             report("reading", len(digests), total)
     worst = 0
     if count:
+        require_device(dataset.manifest.settings.device)
         here = current_environment(dataset.manifest.settings)
         drifted = bool(differences(dataset.manifest.environment, here) or record.drift)
         if drifted and not accept_drift:

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from syper_data.dataset.shards import Row, check_keys, open_shard, read_shard, write_shard
+from syper_data.dataset.shards import Row, check_shard, open_shard, read_shard, write_shard
 from syper_data.errors import InputError
 
 
@@ -57,8 +57,8 @@ def test_keys_other_than_planned_are_named_with_their_row(tmp_path: Path) -> Non
     path = tmp_path / "s.parquet"
     write_shard(path, rows(5))
     keys = [(r.seed, r.label) for r in rows(5)]
-    check_keys(path, keys)
+    check_shard(path, keys)
     with pytest.raises(InputError, match="row 3"):
-        check_keys(path, [*keys[:3], (99, None), keys[4]])
+        check_shard(path, [*keys[:3], (99, None), keys[4]])
     with pytest.raises(InputError, match="5 rows, the manifest plans 4"):
-        check_keys(path, keys[:4])
+        check_shard(path, keys[:4])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from datasets import load_dataset
 
 import syper_data
@@ -149,6 +150,20 @@ def test_a_damaged_shard_is_named_and_not_silently_replaced(made: Path, tiny: Pa
     assert shard.stat().st_size == 5000
 
 
+def test_a_flipped_byte_is_not_signed_into_the_completion_record(made: Path, tiny: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(made, copy)
+    (copy / "complete.json").unlink()
+    shard = copy / "data" / "train-00001-of-00003.parquet"
+    data = bytearray(shard.read_bytes())
+    at = data.index(b"IDAT") + 20  # inside an image, where neither the footer nor a key lies
+    data[at] ^= 1
+    shard.write_bytes(data)
+    with pytest.raises(InputError, match=r"train-00001.*remove this file"):
+        syper_data.sample(n=450, out=copy, generator=tiny)
+    assert not (copy / "complete.json").exists()
+
+
 def test_a_truncated_shard_of_a_finished_dataset_is_named(made: Path, tiny: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(made, copy)
@@ -193,15 +208,25 @@ def test_the_papers_preset_stretches_every_image_and_makes_each_once(tiny: Path,
 def test_an_output_folder_inside_a_file_is_one_clear_line(tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     for out in (tmp_path / "file", tmp_path / "file" / "syper"):
-        with pytest.raises(OutputError, match="is a file"):
+        with pytest.raises(UsageError, match="is a file"):
             syper_data.sample(n=1, out=out, generator=tiny)
 
 
-def test_a_folder_with_foreign_parquet_is_refused(tiny: Path, tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "mine.parquet").write_bytes(b"x")
-    with pytest.raises(InputError, match="holds data but no manifest"):
-        syper_data.sample(n=1, out=tmp_path, generator=tiny)
+@pytest.mark.parametrize("name", ["data/mine.parquet", "thesis.txt", "complete.json"])
+def test_a_folder_with_foreign_files_is_refused(tiny: Path, tmp_path: Path, name: str) -> None:
+    out = tmp_path / "mine"
+    (out / "data").mkdir(parents=True)
+    (out / name).write_bytes(b"x")
+    with pytest.raises(InputError, match=f"holds {name} but no manifest"):
+        syper_data.sample(n=1, out=out, generator=tiny)
+    assert not (out / "manifest.json").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_a_missing_device_is_refused_before_anything_is_written(tiny: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"device cuda.*--device cpu"):
+        syper_data.sample(n=1, out=tmp_path / "x", generator=tiny, device="cuda")
+    assert not (tmp_path / "x").exists()
 
 
 @pytest.fixture
