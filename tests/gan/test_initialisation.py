@@ -127,9 +127,7 @@ def test_the_start_is_recorded_and_a_resumed_run_must_have_the_same(tmp_path: Pa
     before = contents(out)
     refusal = f"started from {digest[:12]}, not from .*; give the same --init-from"
     for init_from in (other, None):
-        with pytest.raises(
-            InputError, match=refusal
-        ):
+        with pytest.raises(InputError, match=refusal):
             train_generator(SHORT, crops(), out, init_from=init_from)
     assert contents(out) == before
     assert train_generator(SHORT, crops(), out, init_from=source) == path
