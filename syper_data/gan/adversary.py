@@ -127,10 +127,10 @@ class Adversary(nn.Module, ABC):
     def calibrate(self, images: Tensor) -> None:
         """Called once with real images [n, 3, r, r] before the first step."""
 
-    def features(self, images: Tensor) -> Tensor:
-        """Images [n, 3, r, r] in [-1, 1] -> float32 [n, d], in which images are compared for the
-        log's early warnings. By default 16x16 pooled pixels."""
-        return F.adaptive_avg_pool2d(images.float(), 16).flatten(1)
+    def spaces(self, images: Tensor) -> list[Tensor]:
+        """Images [n, 3, r, r] in [-1, 1] -> float32 [n, d] each: the spaces in which images are compared
+        for the log's early warnings. The first is always 16x16 pooled pixels."""
+        return [F.adaptive_avg_pool2d(images.float(), 16).flatten(1)]
 
     def trained_parameters(self) -> Iterator[nn.Parameter]:
         """What the optimiser moves."""

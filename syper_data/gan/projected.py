@@ -224,10 +224,10 @@ class ProjectedAdversary(Adversary):
             "excess": Term(excess, self.config.range_penalty),
         }
 
-    def features(self, images: Tensor) -> Tensor:
-        """The frozen net's maps, averaged over pixels: [n, 496]; not the mixed ones."""
-        maps = self.discriminator.extract(images)
-        return torch.cat([x.float().mean(dim=(2, 3)) for x in maps], dim=1)
+    def spaces(self, images: Tensor) -> list[Tensor]:
+        """Pooled pixels, and the frozen net's maps at stride 16 pooled to 4x4: [n, 1792]."""
+        maps = self.discriminator.extract(images)[FEATURE_STRIDES.index(16)]
+        return [*super().spaces(images), F.adaptive_avg_pool2d(maps.float(), 4).flatten(1)]
 
 
 def hinge_discriminator_loss(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:

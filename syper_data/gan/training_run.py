@@ -258,10 +258,10 @@ class TrainingRun:
         return np.stack(images)
 
     @torch.no_grad()
-    def features(self, images: Pixels) -> Tensor:
-        """What the adversary's ``features`` makes of images uint8 [n, r, r, 3].  # float32 [n, d]"""
-        parts = [images[i : i + 50] for i in range(0, len(images), 50)]
-        return torch.cat([self.adversary.features(self._to_float(part)).cpu() for part in parts])
+    def spaces(self, images: Pixels) -> list[Tensor]:
+        """What the adversary's ``spaces`` makes of images uint8 [n, r, r, 3].  # float32 [n, d] each"""
+        parts = [self.adversary.spaces(self._to_float(images[i : i + 50])) for i in range(0, len(images), 50)]
+        return [torch.cat(space).cpu() for space in zip(*parts, strict=True)]
 
     def state(self) -> dict[str, Any]:
         """Everything that :meth:`restore` needs; tensors and plain values only."""

@@ -1,18 +1,22 @@
 """Early warnings at every snapshot: is the generator collapsing, is it copying training crops?
 
-Fakes and crops are compared as the adversary's pooled features (of its frozen feature net, or 16x16
-pixels where it has none), each dimension divided by its deviation over the crops.
+Fakes and crops are compared in the adversary's ``spaces``: 16x16 pooled pixels and, where the adversary
+has a frozen feature net, pooled maps of it, each dimension divided by its deviation over the crops. Of
+several spaces the smaller figure counts: pixels see through blur and noise, features through a change of
+colour.
 
-``spread`` is the fakes' root mean square distance from their mean over the crops'. Real data give
-1. ``COLLAPSE``: below that ratio most of the variety is gone.
+``spread`` is the fakes' root mean square distance from their mean over the crops'. ``COLLAPSE``: below
+half, most of the variety is gone. Measured on the faces that trained it, 1,000 crops and 200 fakes:
+held-out crops 1.02, syper-vis-128-v1, whose eyes are far too alike, 0.54, the same at psi 0.7 0.43 and
+at psi 0.3 0.20.
 
-``nearest`` is the 10 % quantile of the fakes' distances to their nearest crops over the same quantile
-of the crops' distances to their nearest crops of another subject (another crop, where no subject is
-known). A generator that makes new images of the same distribution gives about 1 or more.
-``COPYING``: below that ratio at least a tenth of the fakes lie much closer to a training crop than
-strangers do to each other. The quantile, not the median, because at most 1,000 crops are compared: of
-10,000 they are a tenth, and of a generator that only copies a tenth of the fakes is then caught. It
-finds copies of crops, not a subject shown anew.
+``nearest`` is the 10 % quantile of the fakes' distances to their nearest crops over the same quantile of
+the crops' distances to their nearest crops of another subject (another crop, where no subject is known).
+Measured as above: held-out crops of other faces 1.01, syper-vis-128-v1 1.01; training crops with noise of 8
+levels 0.12, at half resolution 0.02, shifted by 3 pixels 0.60, tinted 0.25. ``COPYING`` lies between. It
+is a quantile, not the median, because at most 1,000 crops are compared: of 10,000 they are a tenth, and
+of a generator that only copies a tenth of the fakes is then caught. It finds copies of crops, not a
+subject shown anew.
 """
 
 from __future__ import annotations
@@ -28,7 +32,7 @@ from syper_data.gan.synthesis import Key
 from syper_data.gan.training_run import TrainingRun
 
 FAKES, CROPS = 200, 1000
-COLLAPSE, COPYING = 0.5, 0.5
+COLLAPSE, COPYING = 0.5, 0.75
 WARN_FROM_KIMG = 4.0  # fakes start faint and alike
 WARN_FROM_CROPS = 100  # fewer say nothing about spread or neighbours
 
@@ -37,34 +41,49 @@ _SEED_START = 1_000_000  # not the seeds of the sheet
 
 
 @dataclass(frozen=True)
-class Watch:
-    """What is known of the crops: computed once a run, at the first snapshot."""
+class Space:
+    """The crops in one space: deviations [d], scaled features [m, d], and their own figures."""
 
-    scale: Tensor  # [d]
-    crops: Tensor  # float32 [m, d], scaled
+    scale: Tensor
+    crops: Tensor
     spread: float
     nearest: float
 
     @classmethod
-    def of(cls, run: TrainingRun) -> Watch:
-        """Features of at most :data:`CROPS` crops, drawn by the recipe's seed."""
-        rng = np.random.default_rng((run.recipe.seed, 7))
-        rows = np.sort(rng.permutation(len(run.crops))[:CROPS])
-        features = run.features(run.crops.pixels[rows])
+    def of(cls, features: Tensor, related: Tensor) -> Space:
+        """``features`` [m, d] of crops; pairs in ``related`` bool [m, m] are not compared."""
         scale = features.std(dim=0).clamp_min(1e-6)
         crops = features / scale
-        distances = torch.cdist(crops, crops)
-        distances[_same_subject([run.crops.subjects[i] for i in rows])] = torch.inf
-        nearest = distances.min(dim=1).values
-        return cls(scale, crops, _spread(crops), _quantile(nearest))
+        distances = torch.cdist(crops, crops).masked_fill(related, torch.inf)
+        return cls(scale, crops, _spread(crops), _quantile(distances.min(dim=1).values))
+
+    def compare(self, features: Tensor) -> tuple[float, float]:
+        """``spread`` and ``nearest`` of fakes [n, d]; ``nearest`` is nan where crops have no neighbours."""
+        fakes = features / self.scale
+        closest = _quantile(torch.cdist(fakes, self.crops).min(dim=1).values)
+        nearest = closest / self.nearest if 0 < self.nearest < float("inf") else float("nan")
+        return _spread(fakes) / max(self.spread, 1e-12), nearest
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What is known of the crops: computed once a run, at the first snapshot."""
+
+    spaces: tuple[Space, ...]
+
+    @classmethod
+    def of(cls, run: TrainingRun) -> Watch:
+        """At most :data:`CROPS` crops, drawn by the recipe's seed."""
+        rng = np.random.default_rng((run.recipe.seed, 7))
+        rows = np.sort(rng.permutation(len(run.crops))[:CROPS])
+        related = _same_subject([run.crops.subjects[i] for i in rows])
+        return cls(tuple(Space.of(features, related) for features in run.spaces(run.crops.pixels[rows])))
 
     def look(self, run: TrainingRun) -> dict[str, Any]:
         """``spread``, ``nearest``, and ``warning`` (a text) if one is below its threshold."""
-        count = min(FAKES, 4 * len(run.crops))
-        fakes = run.features(run.samples(_keys(run, count))) / self.scale
-        spread = _spread(fakes) / max(self.spread, 1e-12)
-        closest = _quantile(torch.cdist(fakes, self.crops).min(dim=1).values)
-        nearest = closest / self.nearest if 0 < self.nearest < float("inf") else float("nan")
+        fakes = run.spaces(run.samples(_keys(run, min(FAKES, 4 * len(run.crops)))))
+        figures = [space.compare(features) for space, features in zip(self.spaces, fakes, strict=True)]
+        spread, nearest = (min(values) for values in zip(*figures, strict=True))
         line: dict[str, Any] = {"spread": _plain(spread), "nearest": _plain(nearest)}
         warnings = []
         if run.kimg >= WARN_FROM_KIMG and len(run.crops) >= WARN_FROM_CROPS:

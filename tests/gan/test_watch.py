@@ -87,7 +87,7 @@ def test_crops_are_compared_with_those_of_other_subjects() -> None:
     known = [replace(image, subject=str(i % 120)) for i, image in enumerate([*images, *twins])]
     strangers = Watch.of(TrainingRun(RECIPE, load_crops([*images, *twins], 16)))
     families = Watch.of(TrainingRun(RECIPE, load_crops(known, 16)))
-    assert families.nearest > 20 * strangers.nearest
+    assert families.spaces[0].nearest > 20 * strangers.spaces[0].nearest
 
 
 def test_nothing_is_warned_of_early_or_on_a_handful_of_crops(monkeypatch: pytest.MonkeyPatch) -> None:
