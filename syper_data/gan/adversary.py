@@ -8,7 +8,6 @@ fakes and reals once, ``judge`` what it saw for either player, and sums the weig
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -95,8 +94,8 @@ def total(terms: Terms) -> Tensor:
 class Adversary(nn.Module, ABC):
     """The player against the generator.
 
-    ``trained`` holds its parameters, and its state is the run's state of it. ``penalty_interval`` is
-    how often ``penalty`` runs (0: never); between its steps nothing of it is computed.
+    ``trained`` holds its parameters. ``penalty_interval`` is how often ``penalty`` runs (0: never);
+    between its steps nothing of it is computed.
     """
 
     trained: nn.Module
@@ -132,6 +131,10 @@ class Adversary(nn.Module, ABC):
         for the log's early warnings. The first is always 16x16 pooled pixels."""
         return [F.adaptive_avg_pool2d(images.float(), 16).flatten(1)]
 
-    def trained_parameters(self) -> Iterator[nn.Parameter]:
-        """What the optimiser moves."""
-        return self.trained.parameters()
+    def state(self) -> dict[str, Any]:
+        """What a resumed run needs; a term that remembers earlier steps adds its memory here."""
+        return self.trained.state_dict()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from :meth:`state`."""
+        self.trained.load_state_dict(state)

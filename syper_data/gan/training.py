@@ -162,8 +162,7 @@ class RunFolder:
                 for name, value in run.advance().items():
                     figures.setdefault(name, []).append(value)
             except DivergedError as error:
-                kept = f"{self.path / _CHECKPOINT} is kept" if self._lines else "no snapshot was made yet"
-                raise SyperError(f"{self.path}: {error}; {kept}; lower the learning rates") from error
+                raise self._stopped(str(error)) from error
             if run.kimg >= next_snapshot or run.done:
                 next_snapshot = run.kimg + recipe.snapshot_kimg
                 seconds = time.monotonic() - started
@@ -180,8 +179,14 @@ class RunFolder:
                 if run.team.leads:
                     self._snapshot(line)
 
+    def _stopped(self, reason: str) -> SyperError:
+        kept = f"{self.path / _CHECKPOINT} is kept" if self._lines else "no snapshot was made yet"
+        return SyperError(f"{self.path}: {reason}; {kept}; lower the learning rates")
+
     def _snapshot(self, line: dict[str, Any]) -> None:
         run = self.run
+        if not run.finite():
+            raise self._stopped(f"training diverged at {run.kimg:.3f} kimg (weights are not finite)")
         self._watch = self._watch or Watch.of(run)
         line = {**line, **self._watch.look(run)}
         summary = {

@@ -176,7 +176,7 @@ class TrainingRun:
 
     def _fakes(self, rng: torch.Generator) -> Fakes:
         n, config, share = self.recipe.batch, self.recipe.generator, self.recipe.adversary.style_mixing
-        z = self._normal(rng, n, config.z_dim)
+        z = self._latents(rng)
         noise = self._noise(rng, n)
         c = self._fake_labels(rng, n)
         ws = self.generator.mapping(z, c)
@@ -188,14 +188,21 @@ class TrainingRun:
         images = self.generator.synthesis(ws, noise_mode="random", noise=noise, dtype=self.dtype)
         return Fakes(images, z, c)
 
-    def _reals(self, rng: torch.Generator) -> Reals:
+    def _latents(self, rng: torch.Generator) -> Tensor:
+        """This process's z of the step, float32 [n, z_dim]; ``_rows`` says which crops are shown beside."""
+        return self._normal(rng, self.recipe.batch, self.recipe.generator.z_dim)
+
+    def _rows(self) -> list[int]:
+        """This process's crops of the step: every crop once an epoch, in the epoch's order."""
         n, count = self.recipe.batch, len(self.crops)
-        first = self.step * n
-        rows = [int(self._order((first + i) // count)[(first + i) % count]) for i in range(n)]
-        rows = self.team.mine(rows)
+        places = [divmod(self.step * n + i, count) for i in range(n)]
+        return self.team.mine([int(self._order(epoch)[i]) for epoch, i in places])
+
+    def _reals(self, rng: torch.Generator) -> Reals:
+        rows = self._rows()
         x = self._to_float(self.crops.pixels[rows])
         if self.recipe.mirror:
-            flip = self.team.mine(torch.rand(n, generator=rng) < 0.5)
+            flip = self.team.mine(torch.rand(self.recipe.batch, generator=rng) < 0.5)
             x[flip] = x[flip].flip(3)
         return Reals(x, self._one_hot(rows), rows)
 
@@ -263,6 +270,11 @@ class TrainingRun:
         parts = [self.adversary.spaces(self._to_float(images[i : i + 50])) for i in range(0, len(images), 50)]
         return [torch.cat(space).cpu() for space in zip(*parts, strict=True)]
 
+    def finite(self) -> bool:
+        """Whether every weight of both players and of the average is a number."""
+        networks = (self.generator, self.average, self.adversary.trained)
+        return all(bool(torch.isfinite(p).all()) for network in networks for p in network.parameters())
+
     def state(self) -> dict[str, Any]:
         """Everything that :meth:`restore` needs; tensors and plain values only."""
         return {
@@ -272,7 +284,7 @@ class TrainingRun:
             "step": self.step,
             "generator": self.generator.state_dict(),
             "average": self.average.state_dict(),
-            "adversary": self.adversary.trained.state_dict(),
+            "adversary": self.adversary.state(),
             "generator_optimiser": self.generator_optimiser.state_dict(),
             "adversary_optimiser": self.adversary_optimiser.state_dict(),
             "path_length_mean": self.path_length_mean.clone(),
@@ -284,7 +296,7 @@ class TrainingRun:
         self.step = int(state["step"])
         self.generator.load_state_dict(state["generator"])
         self.average.load_state_dict(state["average"])
-        self.adversary.trained.load_state_dict(state["adversary"])
+        self.adversary.restore(state["adversary"])
         self.generator_optimiser.load_state_dict(state["generator_optimiser"])
         self.adversary_optimiser.load_state_dict(state["adversary_optimiser"])
         self.path_length_mean.copy_(state["path_length_mean"])

@@ -23,8 +23,9 @@ from syper_data.gan.parallel import Team, WholeBatchNorm
 HERE = Path(__file__).resolve().parent
 # Sums over two halves round otherwise than sums over the whole, and Adam's first steps turn even tiny
 # gradients into full steps: a single weight may differ by half a step (the learning rate is 2e-3), the
-# way that all of them went by a hundredth of its length.
-LARGEST, SHARE = 1e-3, 0.01
+# way that all of them went by a small share of its length. Measured: 2e-5 and 3e-3.
+LARGEST = 1e-3
+SHARE = {"stylegan2": 1e-3, "projected": 1e-2}
 
 
 def torchrun(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -76,7 +77,7 @@ def test_two_processes_learn_what_one_learns(together: dict[str, Any], case: str
         assert found[worst] < LARGEST, f"{worst}: {found[worst]}"
     for part in ("generator", "adversary"):
         ours, theirs, start = (moved(x, part) for x in (together[case]["state"], alone["state"], alone["start"]))
-        assert (ours - theirs).norm() < SHARE * (theirs - start).norm(), part
+        assert (ours - theirs).norm() < SHARE[case] * (theirs - start).norm(), part
     found = differences(together[case]["figures"], alone["figures"])
     assert max(found.values()) < 1e-2, found
     assert {"loss_d", "loss_g"} <= set(together[case]["figures"][0])

@@ -360,6 +360,23 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_snapshot(
     assert torch.equal(weights[0]["mapping.fc1.weight"], weights[1]["mapping.fc1.weight"])
 
 
+def test_weights_that_are_not_finite_are_never_saved(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = contents(copied)
+    advance = TrainingRun.advance
+
+    def poisoned(run: TrainingRun) -> dict[str, float]:
+        figures = advance(run)
+        with torch.no_grad():
+            next(run.average.parameters()).fill_(math.inf)
+        return figures
+
+    monkeypatch.setattr(TrainingRun, "advance", poisoned)
+    with pytest.raises(SyperError, match=r"weights are not finite\); .*checkpoint.pt is kept"):
+        train_generator(replace(RECIPE, total_kimg=0.02), crops(), copied)
+    for name in ("checkpoint.pt", "generator.safetensors", "training.jsonl"):
+        assert (copied / name).read_bytes() == before[name]
+
+
 def test_a_gradient_that_is_not_finite_changes_no_weight() -> None:
     run = TrainingRun(RECIPE, load_crops(crops(), 16))
     before = {k: v.clone() for k, v in run.adversary.trained.state_dict().items()}
