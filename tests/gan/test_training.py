@@ -321,9 +321,9 @@ def killed_after_a_snapshot(recipe: TrainingRecipe, folder: Path) -> Path:
 
 
 def test_a_run_killed_outright_resumes_to_the_weights_of_one_that_was_not(tmp_path: Path) -> None:
-    recipe = replace(RECIPE, total_kimg=0.12, decay_kimg=0.04)
+    recipe = replace(RECIPE, total_kimg=0.08, snapshot_kimg=0.02)
     out = killed_after_a_snapshot(recipe, tmp_path)
-    assert 0 < stored(out)["step"] < 30
+    assert stored(out)["step"] in (5, 10, 15)
     path = train_generator(recipe, crops(), out)
     whole = train_generator(recipe, crops(), tmp_path / "whole")
     assert path.read_bytes() == whole.read_bytes()
