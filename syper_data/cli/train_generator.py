@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -14,16 +17,22 @@ import click
     required=True,
     type=click.Path(path_type=Path),
     help="Crops: a folder of images, Parquet, or a dataset directory. A column side (image_left, image_right) "
-    "brings them to one orientation, nose at the right edge.",
+    "brings them to one orientation, nose at the right edge; a column subject gives the classes, where the "
+    "recipe has any.",
 )
 @click.option("--columns", multiple=True, metavar="OURS=THEIRS", help="Other column names, e.g. side=eye.")
+@click.option(
+    "--init-from", metavar="FILE", help="Start from this generator file, or from a bundled generator by name."
+)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
-def command(recipe: Path, data: Path, columns: tuple[str, ...], out: Path, quiet: bool) -> None:
+def command(
+    recipe: Path, data: Path, columns: tuple[str, ...], init_from: str | None, out: Path, quiet: bool
+) -> None:
     """Train by RECIPE (YAML); the same command again resumes.
 
     Writes a checkpoint, the averaged generator, a contact sheet and a line of training.jsonl every
-    few thousand images.
+    few thousand images. Under torchrun, or accelerate launch, the processes share each batch.
     """
     from syper_data.errors import UsageError
     from syper_data.execution.memory import keep_freed_memory
@@ -42,6 +51,26 @@ def command(recipe: Path, data: Path, columns: tuple[str, ...], out: Path, quiet
             click.echo(shown, err=True)
 
     keep_freed_memory()
-    weights = train_generator(recipe, data, out, columns=names, report=show)
-    if not quiet:
+    with _process_group() as leads:
+        weights = train_generator(recipe, data, out, columns=names, init_from=init_from, report=show)
+    if leads and not quiet:
         click.echo(f"{weights}: syper-data sample --generator {weights} --n 1000")
+
+
+@contextmanager
+def _process_group() -> Iterator[bool]:
+    """Join the processes that a launcher started (it sets RANK, WORLD_SIZE and the master's address);
+    yields whether this process is the first of them."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        yield True
+        return
+    import torch
+    import torch.distributed as dist
+
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield dist.get_rank() == 0
+    finally:
+        dist.destroy_process_group()

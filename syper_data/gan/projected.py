@@ -2,19 +2,55 @@
 
 A frozen feature net sees the image; fixed random 1x1 convolutions mix its channels (cross-channel
 mixing) and fixed random 3x3 convolutions mix its scales from coarse to fine (cross-scale mixing);
-on each of the four mixed scales a small discriminator is trained.
+on each of the four mixed scales a small discriminator is trained. :class:`ProjectedAdversary` is what
+the training loop plays against.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from syper_data.gan.feature_net import FEATURE_CHANNELS, FEATURE_STRIDES, FeatureNet
+from syper_data.errors import ConfigError
+from syper_data.gan.adversary import Adversary, AdversaryConfig, Fakes, Seen, Term, Terms
+from syper_data.gan.config import check_number, check_resolution, check_whole
+from syper_data.gan.feature_net import FEATURE_CHANNELS, FEATURE_NET, FEATURE_STRIDES, FeatureNet
+from syper_data.gan.layers import EqualizedLinear, normalize_second_moment
+from syper_data.gan.parallel import WholeBatchNorm
+
+
+@dataclass(frozen=True)
+class ProjectedConfig(AdversaryConfig):
+    """Settings of the projected adversary.
+
+    ``width`` is the number of channels that the features are mixed to. ``range_penalty`` weighs the
+    mean square by which pixels leave [-1, 1]: the frozen feature net saturates there and would give
+    the generator no gradient back (without it, training was seen to drift into saturated colours
+    within 3 kimg). ``input_size`` is the side of what the feature net sees, a power of two from 128
+    on; None is the generator's resolution. ``label_dim`` is the width of the class embedding.
+    """
+
+    kind: str = "projected"
+    width: int = 64
+    range_penalty: float = 100.0
+    input_size: int | None = None
+    label_dim: int = 64
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.kind != "projected":
+            raise ConfigError(f"adversary.kind is {self.kind!r}: must be projected")
+        check_whole("adversary.width", self.width, 1, 1024)
+        check_whole("adversary.label_dim", self.label_dim, 1, 4096)
+        check_number("adversary.range_penalty", self.range_penalty)
+        if self.input_size is not None:
+            check_resolution("adversary.input_size", self.input_size, 128, 1024)
 
 
 class RandomMixing(nn.Module):
@@ -49,9 +85,12 @@ class ScaleDiscriminator(nn.Module):
     convolution, 5x5 logits: the generator gets a gradient for each region and the discriminator
     does not win by one global cue. The two coarse ones are halved until 4 px and give one logit
     for the whole image: without them, eyes were seen above brows.
+
+    With ``c_dim`` classes, ``label_dim`` maps beside the logits are projected on the embedded class
+    and added to them (Miyato & Koyama 2018).
     """
 
-    def __init__(self, size: int, width: int, *, whole_image: bool) -> None:
+    def __init__(self, size: int, width: int, *, whole_image: bool, c_dim: int = 0, label_dim: int = 64) -> None:
         super().__init__()
         channels = width
         stages: list[nn.Module] = []
@@ -59,16 +98,32 @@ class ScaleDiscriminator(nn.Module):
             out = min(channels * 2, 2 * width)
             stages += [
                 spectral_norm(nn.Conv2d(channels, out, 4, stride=2, padding=1, bias=False)),
-                nn.BatchNorm2d(out),
+                WholeBatchNorm(out),
                 nn.LeakyReLU(0.2, inplace=True),
             ]
             channels, size = out, size // 2
         stages.append(spectral_norm(nn.Conv2d(channels, 1, 4)))
         self.stages = nn.Sequential(*stages)
+        self.c_dim = c_dim
+        if c_dim:
+            self.embed = EqualizedLinear(c_dim, label_dim)
+            self.relate = spectral_norm(nn.Conv2d(channels, label_dim, 4, bias=False))
 
-    def forward(self, x: Tensor) -> Tensor:  # [n, width, s, s] -> float32 [n, k]
-        y: Tensor = self.stages(x)
-        return y.float().flatten(1)
+    def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+        """[n, width, s, s], one-hot float32 [n, c_dim] or None -> float32 [n, k]."""
+        y: Tensor
+        if not self.c_dim:
+            y = self.stages(x)
+            return y.float().flatten(1)
+        if c is None:
+            raise ValueError("a class-conditional network needs labels")
+        for stage in list(self.stages)[:-1]:
+            x = stage(x)
+        direction = normalize_second_moment(self.embed(c).float())[:, :, None, None]
+        related = (self.relate(x).float() * direction).sum(dim=1) / math.sqrt(direction.shape[1])
+        logits: Tensor = self.stages[-1](x)
+        y = logits.float().flatten(1) + related.flatten(1)
+        return y
 
 
 class ProjectedDiscriminator(nn.Module):
@@ -88,13 +143,19 @@ class ProjectedDiscriminator(nn.Module):
         resolution: int,
         width: int = 64,
         seed: int = 0,
+        c_dim: int = 0,
+        label_dim: int = 64,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
+        self.resolution = resolution
         self.feature_net = feature_net
         self.mixing = RandomMixing(width, seed, dtype)
         self.heads = nn.ModuleList(
-            [ScaleDiscriminator(resolution // s, width, whole_image=s >= 16) for s in FEATURE_STRIDES]
+            [
+                ScaleDiscriminator(resolution // s, width, whole_image=s >= 16, c_dim=c_dim, label_dim=label_dim)
+                for s in FEATURE_STRIDES
+            ]
         )
         self.register_buffer("gain", torch.ones(len(self.heads)))
         self.dtype = dtype
@@ -105,22 +166,68 @@ class ProjectedDiscriminator(nn.Module):
         self.gain.fill_(1)
         self.gain.copy_(torch.stack([1 / p.float().std().clamp_min(1e-6) for p in self.project(images)]))
 
-    def project(self, images: Tensor) -> list[Tensor]:
-        """Images [n, 3, r, r] in [-1, 1] -> the mixed feature pyramid."""
-        mixed = self.mixing(self.feature_net(images.to(self.dtype)))
-        return [x * gain for x, gain in zip(mixed, self.gain.to(self.dtype), strict=True)]
+    def extract(self, images: Tensor) -> list[Tensor]:
+        """Images [n, 3, h, h] in [-1, 1] -> the frozen net's maps at ``resolution``."""
+        if images.shape[-1] != self.resolution:
+            images = F.interpolate(
+                images, size=(self.resolution,) * 2, mode="bilinear", align_corners=False, antialias=True
+            )
+        maps: list[Tensor] = self.feature_net(images.to(self.dtype))
+        return maps
 
-    def judge(self, pyramid: Sequence[Tensor]) -> list[Tensor]:
+    def mix(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """The frozen net's maps -> the mixed pyramid."""
+        gains = self.gain.to(self.dtype)
+        return [x * gain for x, gain in zip(self.mixing(features), gains, strict=True)]
+
+    def project(self, images: Tensor) -> list[Tensor]:
+        """Images in [-1, 1] -> the mixed feature pyramid."""
+        return self.mix(self.extract(images))
+
+    def judge(self, pyramid: Sequence[Tensor], c: Tensor | None = None) -> list[Tensor]:
         """The mixed pyramid -> float32 logits [n, k], one tensor a scale."""
         with torch.autocast(pyramid[0].device.type, self.dtype, enabled=self.dtype != torch.float32):
-            return [head(x) for head, x in zip(self.heads, pyramid, strict=True)]
+            return [head(x, c) for head, x in zip(self.heads, pyramid, strict=True)]
 
-    def forward(self, images: Tensor) -> list[Tensor]:
-        return self.judge(self.project(images))
+    def forward(self, images: Tensor, c: Tensor | None = None) -> list[Tensor]:
+        return self.judge(self.project(images), c)
 
-    def trained_parameters(self) -> Iterator[nn.Parameter]:
-        """What the optimiser moves."""
-        return self.heads.parameters()
+
+class ProjectedAdversary(Adversary):
+    """The projected discriminator with hinge losses and the penalty on pixels out of range."""
+
+    description = f"projected discriminator on {FEATURE_NET}"
+
+    def __init__(self, config: ProjectedConfig, discriminator: ProjectedDiscriminator) -> None:
+        super().__init__()
+        self.config = config
+        self.discriminator = discriminator
+        self.trained = discriminator.heads
+
+    def calibrate(self, images: Tensor) -> None:
+        self.discriminator.calibrate(images)
+
+    def look(self, images: Tensor) -> Seen:
+        features = self.discriminator.extract(images)
+        return Seen(images, self.discriminator.mix(features), features)
+
+    def judge(self, seen: Seen, c: Tensor | None) -> list[Tensor]:
+        return self.discriminator.judge(seen.judged, c)
+
+    def discriminator_terms(self, real: list[Tensor], fake: list[Tensor]) -> Terms:
+        return {"loss_d": Term(hinge_discriminator_loss(real, fake))}
+
+    def generator_terms(self, logits: list[Tensor], seen: Seen, fakes: Fakes, real: Seen) -> Terms:
+        excess = F.relu(fakes.images.abs() - 1).square().mean()
+        return {
+            "loss_g": Term(hinge_generator_loss(logits)),
+            "excess": Term(excess, self.config.range_penalty),
+        }
+
+    def spaces(self, images: Tensor) -> list[Tensor]:
+        """Pooled pixels, and the frozen net's maps at stride 16 pooled to 4x4: [n, 1792]."""
+        maps = self.discriminator.extract(images)[FEATURE_STRIDES.index(16)]
+        return [*super().spaces(images), F.adaptive_avg_pool2d(maps.float(), 4).flatten(1)]
 
 
 def hinge_discriminator_loss(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:

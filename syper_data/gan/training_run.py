@@ -1,10 +1,14 @@
-"""The state of a training run and one step of it: a generator against a projected discriminator.
+"""The state of a training run and one step of it: a generator against an adversary.
 
 Every random draw of step ``i`` comes from a generator seeded with (recipe seed, i), and the order
 of the images from (recipe seed, epoch), so a resumed run continues exactly where it was killed.
-One batch of fakes serves both players of a step: the discriminator learns on the detached feature
-pyramid, then the generator is judged by the updated discriminator through the same pyramid, which
-saves a generator pass and a feature-net pass.
+One batch of fakes serves both players of a step: the adversary learns on what it saw of them
+(detached), then the generator is judged by the updated adversary through the same graph, which
+saves a generator pass and, for the projected adversary, a feature-net pass.
+
+A player's loss is a sum of named terms (:class:`~syper_data.gan.adversary.Term`); a new one is an
+entry in the adversary's ``generator_terms`` or ``discriminator_terms``. Losses and gradients are
+checked before they change a weight.
 """
 
 from __future__ import annotations
@@ -14,51 +18,65 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from syper_data.gan.augment import augment
-from syper_data.gan.feature_net import load_feature_net
+from syper_data.errors import SyperError
+from syper_data.gan.adversary import Fakes, Reals, Seen, Term, Terms, total
+from syper_data.gan.augment import Augmenter
+from syper_data.gan.crops import Crops, Pixels
 from syper_data.gan.generator import Generator
-from syper_data.gan.projected import (
-    ProjectedDiscriminator,
-    hinge_discriminator_loss,
-    hinge_generator_loss,
-)
+from syper_data.gan.generator_file import GeneratorFile
+from syper_data.gan.initialisation import lower_contrast, start_from
+from syper_data.gan.parallel import Team
+from syper_data.gan.preparation import adam, build_adversary, check_team, settle_classes
 from syper_data.gan.recipe import TrainingRecipe
-from syper_data.gan.synthesis import latents
-from syper_data.rendering.sheet import contact_sheet
+from syper_data.gan.regularisation import (
+    PATH_LENGTH_DECAY,
+    PATH_LENGTH_SHRINK,
+    draw_crossover,
+    mix_styles,
+    path_lengths,
+)
+from syper_data.gan.synthesis import Key, latents, one_hot
 
-Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+_BLOCK = 10  # images of the averaged generator made together
 
-_SHEET_COLUMNS, _SHEET_ROWS = 10, 6
+
+class DivergedError(SyperError):
+    """A loss or a gradient is no longer finite; nothing was changed by it."""
 
 
 class TrainingRun:
-    """The state of a run: networks, optimisers, step; ``advance`` makes one step."""
+    """The state of a run: networks, optimisers, step; ``advance`` makes one step.
 
-    def __init__(self, recipe: TrainingRecipe, crops: Pixels, data_sha256: str) -> None:
-        self.recipe = recipe
+    ``initial`` is the generator that both the trained and the averaged network start from.
+
+    Raises:
+        ConfigError: the recipe does not fit the data, the initial generator or the processes.
+    """
+
+    def __init__(self, recipe: TrainingRecipe, crops: Crops, initial: GeneratorFile | None = None) -> None:
+        self.recipe = recipe = settle_classes(recipe, crops)
         self.crops = crops
-        self.data_sha256 = data_sha256
+        self.team = Team.current()
+        check_team(recipe, self.team)
         self.dtype = torch.bfloat16 if recipe.precision == "bf16" else torch.float32
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(recipe.seed)
         self.generator = Generator(recipe.generator).to(self.device)
-        _lower_contrast(self.generator)
+        lower_contrast(self.generator)
+        self.init_from = None if initial is None else initial.sha256
+        if initial is not None:
+            start_from(self.generator, initial, crops.classes)
         self.average = copy.deepcopy(self.generator).requires_grad_(False).eval()
-        self.adversary = ProjectedDiscriminator(
-            load_feature_net(self.dtype),
-            resolution=recipe.generator.resolution,
-            width=recipe.adversary_width,
-            seed=recipe.seed,
-            dtype=self.dtype,
-        ).to(self.device)
-        self.adversary.calibrate(self._to_float(self.crops[: 2 * recipe.batch]))
-        betas = (0.0, 0.99)
-        self.generator_optimiser = torch.optim.Adam(self.generator.parameters(), recipe.generator_lr, betas)
-        self.adversary_optimiser = torch.optim.Adam(
-            self.adversary.trained_parameters(), recipe.discriminator_lr, betas
+        self.adversary = build_adversary(recipe, self.dtype).to(self.device)
+        self.adversary.calibrate(self._to_float(self.crops.pixels[: 2 * recipe.batch]))
+        self.augmenter = Augmenter(recipe.augment)
+        self._paths = recipe.adversary.path_length_interval if recipe.adversary.path_length_weight else 0
+        self.path_length_mean = torch.zeros((), device=self.device)
+        self.generator_optimiser = adam(self.generator, recipe.generator_lr, self._paths)
+        self.adversary_optimiser = adam(
+            self.adversary.trained, recipe.discriminator_lr, self.adversary.penalty_interval
         )
         self.step = 0
 
@@ -73,66 +91,139 @@ class TrainingRun:
         return self.kimg >= self.recipe.total_kimg
 
     def advance(self) -> dict[str, float]:
-        """One step of both players; returns the losses and mean logits."""
-        recipe, n = self.recipe, self.recipe.batch
-        state = np.random.SeedSequence((recipe.seed, self.step)).generate_state(1)  # torch takes 32 bits
-        rng = torch.Generator().manual_seed(int(state[0]))
-        rate = self._learning_rate_factor()
-        for optimiser, lr in (
-            (self.generator_optimiser, recipe.generator_lr),
-            (self.adversary_optimiser, recipe.discriminator_lr),
-        ):
-            for group in optimiser.param_groups:
-                group["lr"] = lr * rate
+        """One step of both players; returns the values of the losses' terms and the mean logits.
 
-        z = torch.randn(n, recipe.generator.z_dim, generator=rng).to(self.device)
-        noise = [
-            torch.randn(n, 1, layer.resolution, layer.resolution, generator=rng).to(self.device)
-            for layer in self.generator.synthesis.layers()
-        ]
-        w = self.generator.mapping(z)
-        self.generator.mapping.track_average(w)
-        fakes = self.generator.synthesis(w, noise_mode="random", noise=noise, dtype=self.dtype)
-        fake_pyramid = self.adversary.project(augment(fakes, recipe.augment, rng))
+        Raises:
+            DivergedError: a loss or a gradient is not finite; no weight was changed by it.
+        """
+        state = np.random.SeedSequence((self.recipe.seed, self.step)).generate_state(1)
+        rng = torch.Generator().manual_seed(int(state[0]))  # torch takes 32 bits
+        self._set_learning_rates()
+        n = self.recipe.batch
+
+        fakes = self._fakes(rng)
+        seen = self.adversary.look(self.augmenter(fakes.images, n, rng, self.team))
         with torch.no_grad():
-            reals = augment(self._real_batch(rng), recipe.augment, rng)
-            real_pyramid = self.adversary.project(reals)
+            reals = self._reals(rng)
+            real = self.adversary.look(self.augmenter(reals.images, n, rng, self.team))
 
-        self.adversary.requires_grad_(False)
-        self.adversary.heads.requires_grad_(True)
-        self.adversary_optimiser.zero_grad(set_to_none=True)
-        real_logits = self.adversary.judge(real_pyramid)
-        fake_logits = self.adversary.judge([p.detach() for p in fake_pyramid])
-        adversary_loss = hinge_discriminator_loss(real_logits, fake_logits)
-        adversary_loss.backward()  # type: ignore[no-untyped-call]
-        self.adversary_optimiser.step()
+        values = self._teach_adversary(real, reals.c, seen.detach(), fakes.c)
+        values |= self._teach_generator(fakes, seen, real)
+        if self.adversary.penalty_interval and self.step % self.adversary.penalty_interval == 0:
+            values |= self._penalise_adversary(real.images, reals.c)
+        if self._paths and self.step % self._paths == 0:
+            values |= self._penalise_paths(rng)
 
-        self.adversary.heads.requires_grad_(False)
-        self.generator_optimiser.zero_grad(set_to_none=True)
-        generator_loss = hinge_generator_loss(self.adversary.judge(fake_pyramid))
-        excess = F.relu(fakes.abs() - 1).square().mean()
-        (generator_loss + recipe.range_penalty * excess).backward()  # type: ignore[no-untyped-call]
-        self.generator_optimiser.step()
-
+        joined = self.team.mean(torch.stack([v.float() for v in values.values()]))
+        figures = dict(zip(values, joined.tolist(), strict=True))
+        self.augmenter.observe(figures.pop("sign"), n)
         self.step += 1
         self._update_average()
-        return {
-            "loss_d": float(adversary_loss.detach()),
-            "loss_g": float(generator_loss.detach()),
-            "excess": float(excess.detach()),
-            "real": float(torch.stack([r.detach().mean() for r in real_logits]).mean()),
-            "fake": float(torch.stack([f.detach().mean() for f in fake_logits]).mean()),
-        }
+        return figures
 
-    def _real_batch(self, rng: torch.Generator) -> Tensor:
-        n, total = self.recipe.batch, len(self.crops)
-        first = self.step * n
-        rows = [self._order((first + i) // total)[(first + i) % total] for i in range(n)]
-        x = self._to_float(self.crops[rows])
+    def _teach_adversary(
+        self, real: Seen, real_c: Tensor | None, fake: Seen, fake_c: Tensor | None
+    ) -> dict[str, Tensor]:
+        self.adversary.trained.requires_grad_(True)
+        real_logits = self.adversary.judge(real, real_c)
+        fake_logits = self.adversary.judge(fake, fake_c)
+        terms = self.adversary.discriminator_terms(real_logits, fake_logits)
+        values = self._descend(self.adversary_optimiser, self.adversary.trained, terms)
+        with torch.no_grad():
+            values["real"] = torch.stack([x.mean() for x in real_logits]).mean()
+            values["fake"] = torch.stack([x.mean() for x in fake_logits]).mean()
+            values["sign"] = torch.cat([x.flatten() for x in real_logits]).sign().mean()
+        return values
+
+    def _teach_generator(self, fakes: Fakes, seen: Seen, real: Seen) -> dict[str, Tensor]:
+        self.adversary.trained.requires_grad_(False)
+        logits = self.adversary.judge(seen, fakes.c)
+        terms = self.adversary.generator_terms(logits, seen, fakes, real)
+        return self._descend(self.generator_optimiser, self.generator, terms)
+
+    def _penalise_adversary(self, reals: Tensor, c: Tensor | None) -> dict[str, Tensor]:
+        self.adversary.trained.requires_grad_(True)
+        return self._descend(self.adversary_optimiser, self.adversary.trained, self.adversary.penalty(reals, c))
+
+    def _penalise_paths(self, rng: torch.Generator) -> dict[str, Tensor]:
+        config, n = self.recipe.generator, self.recipe.batch // PATH_LENGTH_SHRINK
+        z = self._normal(rng, n, config.z_dim)
+        c = self._fake_labels(rng, n)
+        noise = self._noise(rng, n)
+        directions = self._normal(rng, n, config.img_channels, config.resolution, config.resolution)
+        ws = self.generator.mapping(z, c)[:, None].repeat(1, config.num_ws, 1)
+        images = self.generator.synthesis(ws, noise_mode="random", noise=noise, dtype=self.dtype)
+        lengths = path_lengths(images, ws, directions)
+        self.path_length_mean.lerp_(self.team.mean(lengths.mean()), PATH_LENGTH_DECAY)
+        penalty = (lengths - self.path_length_mean).square().mean()
+        weight = self.recipe.adversary.path_length_weight * self._paths
+        return self._descend(self.generator_optimiser, self.generator, {"path": Term(penalty, weight)})
+
+    def _descend(self, optimiser: torch.optim.Optimizer, network: nn.Module, terms: Terms) -> dict[str, Tensor]:
+        """One step down the sum of the terms; returns their values."""
+        loss = total(terms)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.team.average_gradients(network.parameters())
+        norm = torch.nn.utils.get_total_norm([p.grad for p in network.parameters() if p.grad is not None])
+        if not torch.isfinite(loss) or not torch.isfinite(norm):
+            what = ", ".join(f"{name} {float(term.value.detach()):.3g}" for name, term in terms.items())
+            raise DivergedError(
+                f"training diverged at {self.kimg:.3f} kimg ({what}, gradient norm {float(norm):.3g})"
+            )
+        optimiser.step()
+        return {name: term.value.detach() for name, term in terms.items()}
+
+    def _fakes(self, rng: torch.Generator) -> Fakes:
+        n, config, share = self.recipe.batch, self.recipe.generator, self.recipe.adversary.style_mixing
+        z = self._latents(rng)
+        noise = self._noise(rng, n)
+        c = self._fake_labels(rng, n)
+        ws = self.generator.mapping(z, c)
+        self.generator.mapping.track_average(self.team.mean(ws.mean(dim=0, keepdim=True)))
+        if share:
+            other = self.generator.mapping(self._normal(rng, n, config.z_dim), c)
+            crossover = self.team.mine(draw_crossover(n, config.num_ws, share, rng))
+            ws = mix_styles(ws, other, crossover, config.num_ws)
+        images = self.generator.synthesis(ws, noise_mode="random", noise=noise, dtype=self.dtype)
+        return Fakes(images, z, c)
+
+    def _latents(self, rng: torch.Generator) -> Tensor:
+        """This process's z of the step, float32 [n, z_dim]; ``_rows`` says which crops are shown beside."""
+        return self._normal(rng, self.recipe.batch, self.recipe.generator.z_dim)
+
+    def _rows(self) -> list[int]:
+        """This process's crops of the step: every crop once an epoch, in the epoch's order."""
+        n, count = self.recipe.batch, len(self.crops)
+        places = [divmod(self.step * n + i, count) for i in range(n)]
+        return self.team.mine([int(self._order(epoch)[i]) for epoch, i in places])
+
+    def _reals(self, rng: torch.Generator) -> Reals:
+        rows = self._rows()
+        x = self._to_float(self.crops.pixels[rows])
         if self.recipe.mirror:
-            flip = torch.rand(n, generator=rng) < 0.5
+            flip = self.team.mine(torch.rand(self.recipe.batch, generator=rng) < 0.5)
             x[flip] = x[flip].flip(3)
-        return x
+        return Reals(x, self._one_hot(rows), rows)
+
+    def _normal(self, rng: torch.Generator, *shape: int) -> Tensor:
+        """This process's rows of standard normal draws for the whole batch."""
+        return self.team.mine(torch.randn(*shape, generator=rng)).to(self.device)
+
+    def _noise(self, rng: torch.Generator, n: int) -> list[Tensor]:
+        sides = [layer.resolution for layer in self.generator.synthesis.layers()]
+        return [self._normal(rng, n, 1, side, side) for side in sides]
+
+    def _fake_labels(self, rng: torch.Generator, n: int) -> Tensor | None:
+        """The classes of ``n`` random crops: fakes have the data's distribution of classes."""
+        if not self.recipe.generator.c_dim:
+            return None
+        return self._one_hot(self.team.mine(torch.randint(len(self.crops), (n,), generator=rng).tolist()))
+
+    def _one_hot(self, rows: list[int]) -> Tensor | None:
+        c_dim = self.recipe.generator.c_dim
+        c = one_hot(self.crops.labels[rows].tolist(), c_dim) if c_dim else None
+        return None if c is None else c.to(self.device)
 
     def _to_float(self, crops: Pixels) -> Tensor:
         return torch.from_numpy(crops).permute(0, 3, 1, 2).to(self.device).float() / 127.5 - 1
@@ -143,9 +234,12 @@ class TrainingRun:
             self._order_rows = np.random.default_rng((self.recipe.seed, epoch)).permutation(len(self.crops))
         return self._order_rows
 
-    def _learning_rate_factor(self) -> float:
+    def _set_learning_rates(self) -> None:
         decay = self.recipe.decay_kimg
-        return min(1.0, max(self.recipe.total_kimg - self.kimg, 0.0) / decay) if decay else 1.0
+        factor = min(1.0, max(self.recipe.total_kimg - self.kimg, 0.0) / decay) if decay else 1.0
+        for optimiser in (self.generator_optimiser, self.adversary_optimiser):
+            for group in optimiser.param_groups:
+                group["lr"] = group["initial_lr"] * factor
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -158,28 +252,43 @@ class TrainingRun:
             buffer.copy_(source)
 
     @torch.no_grad()
-    def sheet(self) -> Pixels:
-        """Images of the averaged generator for seeds 0..59, psi 1, constant noise."""
-        count = _SHEET_COLUMNS * _SHEET_ROWS
-        z = latents(range(count), self.recipe.generator.z_dim)
+    def samples(self, keys: list[Key]) -> Pixels:
+        """Images uint8 [n, r, r, 3] of the averaged generator, psi 1, constant noise."""
         images: list[Pixels] = []
-        for part in torch.split(torch.from_numpy(z), 10):
-            x = self.average(part.to(self.device), dtype=self.dtype)
+        for start in range(0, len(keys), _BLOCK):
+            part = keys[start : start + _BLOCK]
+            z = torch.from_numpy(latents([seed for seed, _ in part], self.recipe.generator.z_dim))
+            c = one_hot([label for _, label in part], self.recipe.generator.c_dim)
+            x = self.average(z.to(self.device), None if c is None else c.to(self.device), dtype=self.dtype)
             x = (x * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
             images += list(x.permute(0, 2, 3, 1).cpu().numpy())
-        return contact_sheet(images, _SHEET_COLUMNS)
+        return np.stack(images)
+
+    @torch.no_grad()
+    def spaces(self, images: Pixels) -> list[Tensor]:
+        """What the adversary's ``spaces`` makes of images uint8 [n, r, r, 3].  # float32 [n, d] each"""
+        parts = [self.adversary.spaces(self._to_float(images[i : i + 50])) for i in range(0, len(images), 50)]
+        return [torch.cat(space).cpu() for space in zip(*parts, strict=True)]
+
+    def finite(self) -> bool:
+        """Whether every weight of both players and of the average is a number."""
+        networks = (self.generator, self.average, self.adversary.trained)
+        return all(bool(torch.isfinite(p).all()) for network in networks for p in network.parameters())
 
     def state(self) -> dict[str, Any]:
         """Everything that :meth:`restore` needs; tensors and plain values only."""
         return {
             "recipe": self.recipe.to_dict(),
-            "data_sha256": self.data_sha256,
+            "data_sha256": self.crops.sha256,
+            "init_from": self.init_from,
             "step": self.step,
             "generator": self.generator.state_dict(),
             "average": self.average.state_dict(),
-            "heads": self.adversary.heads.state_dict(),
+            "adversary": self.adversary.state(),
             "generator_optimiser": self.generator_optimiser.state_dict(),
             "adversary_optimiser": self.adversary_optimiser.state_dict(),
+            "path_length_mean": self.path_length_mean.clone(),
+            "augment": self.augmenter.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -187,14 +296,8 @@ class TrainingRun:
         self.step = int(state["step"])
         self.generator.load_state_dict(state["generator"])
         self.average.load_state_dict(state["average"])
-        self.adversary.heads.load_state_dict(state["heads"])
+        self.adversary.restore(state["adversary"])
         self.generator_optimiser.load_state_dict(state["generator_optimiser"])
         self.adversary_optimiser.load_state_dict(state["adversary_optimiser"])
-
-
-@torch.no_grad()
-def _lower_contrast(generator: Generator, factor: float = 0.1) -> None:
-    """Start from faint images: the sum of all resolutions at unit variance is several times the
-    contrast of a photograph, and unlearning it cost about 10 kimg of saturated colour."""
-    for block in generator.synthesis.blocks():
-        block.torgb.weight.mul_(factor)
+        self.path_length_mean.copy_(state["path_length_mean"])
+        self.augmenter.restore(state["augment"])

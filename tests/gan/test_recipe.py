@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syper_data.errors import ConfigError, InputError, UsageError
-from syper_data.gan.augment import AugmentConfig
+from syper_data.gan.augment import DiffAugmentConfig
 from syper_data.gan.config import GeneratorConfig
+from syper_data.gan.projected import ProjectedConfig
 from syper_data.gan.recipe import TrainingRecipe
 
 SHIPPED = sorted((Path(__file__).parents[2] / "generator" / "recipes").glob("*.yaml"))
@@ -72,7 +73,7 @@ def test_a_recipe_survives_its_yaml(
         precision=precision,
         seed=seed,
         mirror=mirror,
-        augment=AugmentConfig(probability=share, colour=1 - share),
+        augment=DiffAugmentConfig(probability=share, colour=1 - share),
         description=description,
     )
     path = tmp_path_factory.mktemp("recipe") / "recipe.yaml"
@@ -84,7 +85,7 @@ def test_a_recipe_survives_its_yaml(
 
 def test_what_a_recipe_does_not_say_has_its_default() -> None:
     recipe = TrainingRecipe.from_dict(minimal())
-    assert recipe.augment == AugmentConfig()
+    assert recipe.augment == DiffAugmentConfig()
     assert recipe.generator == GeneratorConfig(128)
     assert recipe.batch == 32
 
@@ -107,10 +108,10 @@ def test_a_recipe_cannot_be_changed() -> None:
         *(("decay_kimg", v) for v in (-1, float("inf"), "no")),
         *(("ema_kimg", v) for v in (-1, None)),
         *(("ema_rampup", v) for v in (-0.1, False)),
-        *(("range_penalty", v) for v in (-1, "high")),
         *(("batch", v) for v in (1, 0, -2, 2.5, "32", True, None, 5000)),
         *(("seed", v) for v in (-1, 2**31, 0.5, "0", None)),
-        *(("adversary_width", v) for v in (0, -1, 1.5, None)),
+        *(("class_of", v) for v in ("person", None)),
+        *(("adversary", v) for v in (None, "stylegan2", [1])),
         *(("mirror", v) for v in ("no", 0, None)),
         *(("description", v) for v in (None, 5)),
         *(("augment", v) for v in (None, 5, [1], "off")),
@@ -129,7 +130,28 @@ def test_a_bad_value_is_refused_by_name(field: str, value: Any) -> None:
     [
         ({"generator": {"resolution": 64}}, "generator.resolution is 64"),
         ({"generator": {"resolution": 100}}, "resolution is 100"),
-        ({"generator": {"resolution": 128, "c_dim": 2}}, "c_dim 0"),
+        ({"generator": {"resolution": 128, "c_dim": "many"}}, "c_dim is 'many'"),
+        ({"auto_classes": True}, "unknown recipe field 'auto_classes'"),
+        ({"adversary_width": 0}, "adversary.width is 0"),
+        ({"range_penalty": "high"}, "adversary.range_penalty is 'high'"),
+        ({"adversary_width": 8, "adversary": {}}, "adversary_width belongs into the section adversary"),
+        ({"adversary": {"kind": "vae"}}, "adversary.kind is 'vae': must be projected or stylegan2"),
+        ({"adversary": {"kind": ["x"]}}, "adversary.kind is ['x']"),
+        ({"adversary": {"r1_gamma": 1}}, "unknown recipe field 'adversary.r1_gamma'"),
+        ({"adversary": {"width": 0}}, "adversary.width is 0"),
+        ({"adversary": {"input_size": 64}}, "adversary.input_size is 64"),
+        ({"adversary": {"label_dim": 0}}, "adversary.label_dim is 0"),
+        ({"adversary": {"style_mixing": 2}}, "adversary.style_mixing is 2"),
+        ({"adversary": {"kind": "stylegan2", "r1_gamma": -1}}, "adversary.r1_gamma is -1"),
+        ({"adversary": {"kind": "stylegan2", "r1_interval": 0}}, "adversary.r1_interval is 0"),
+        ({"adversary": {"kind": "stylegan2", "path_length_interval": 0}}, "adversary.path_length_interval is 0"),
+        ({"adversary": {"kind": "stylegan2", "path_length_weight": "2"}}, "adversary.path_length_weight is '2'"),
+        ({"adversary": {"kind": "stylegan2", "channel_base": 0}}, "adversary.channel_base is 0"),
+        ({"adversary": {"kind": "stylegan2", "mbstd_group_size": 0}}, "adversary: mbstd_group_size is 0"),
+        ({"adversary": {"kind": "stylegan2"}, "generator": {"resolution": 4}}, "adversary: resolution is 4"),
+        ({"augment": {"kind": "mixup"}}, "augment.kind is 'mixup': must be diffaugment or ada"),
+        ({"augment": {"kind": "ada", "groups": "bgx"}}, "augment.groups is 'bgx'"),
+        ({"augment": {"kind": "ada", "colour": 1.0}}, "unknown recipe field 'augment.colour'"),
         ({"generator": {"resolution": 128, "img_channels": 1}}, "img_channels 3"),
         ({"generator": {"resolution": 128, "z_dim": "x"}}, "z_dim is 'x'"),
         ({"generator": {"resolution": 128, "depth": 1}}, "'depth'"),
@@ -195,3 +217,36 @@ def test_a_bad_value_in_a_file_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         TrainingRecipe.read(path)
     assert str(caught.value) == f"{path}: batch is 1: must be a whole number in 2..4096"
+
+
+def test_the_flat_settings_of_the_first_release_are_read() -> None:
+    recipe = TrainingRecipe.from_dict({**minimal(), "adversary_width": 32, "range_penalty": 7.0})
+    assert recipe.adversary == ProjectedConfig(width=32, range_penalty=7.0)
+    assert recipe == TrainingRecipe.from_dict(recipe.to_dict())
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"adversary": {"kind": "stylegan2", "r1_gamma": 2.0, "channel_max": 64}},
+        {"adversary": {"kind": "projected", "input_size": 256, "style_mixing": 0.5}},
+        {"augment": {"kind": "ada", "groups": "colour+cutout", "target": None, "probability": 0.4}},
+        {"generator": {"resolution": 128, "c_dim": "auto"}, "class_of": "eye"},
+    ],
+    ids=lambda part: next(iter(part)),
+)
+def test_every_kind_of_section_survives_its_yaml(part: dict[str, Any], tmp_path: Path) -> None:
+    recipe = TrainingRecipe.from_dict({**minimal(), **part})
+    (tmp_path / "recipe.yaml").write_text(recipe.write_text(), "utf-8")
+    assert TrainingRecipe.read(tmp_path / "recipe.yaml") == recipe
+    for name, values in part.items():
+        written = yaml.safe_load(recipe.write_text())[name]
+        assert written == values or written.items() >= values.items()
+
+
+def test_the_number_of_classes_can_be_left_to_the_data() -> None:
+    recipe = TrainingRecipe.from_dict({**minimal(), "generator": {"resolution": 128, "c_dim": "auto"}})
+    assert recipe.conditional
+    settled = recipe.with_classes(7)
+    assert settled.generator.c_dim == 7
+    assert yaml.safe_load(settled.write_text())["generator"]["c_dim"] == 7
