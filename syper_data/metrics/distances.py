@@ -27,8 +27,9 @@ _BLOCK_ROWS = 1024  # rows of a distance matrix that are in memory at once
 class KernelDistance:
     """``mean`` and ``std`` over the subsets; ``low`` and ``high`` bound the mean at 95 %.
 
-    The subsets overlap, so their spread is not the sampling error. ``standard_error`` is the
-    delete-one jackknife over the images of both sets, of the same statistic on all images.
+    The subsets overlap, so their spread is not the sampling error. ``standard_error`` joins the
+    delete-one jackknife over the images of both sets (of the same statistic on all images) with
+    what the number of subsets leaves to chance, ``std`` / sqrt(subsets).
     """
 
     mean: float
@@ -114,14 +115,14 @@ def kernel_distance(
                 "take more images or a smaller --subset-size"
             )
     rng = np.random.default_rng(seed)
-    kxx, kyy, kxy = _kernel(real, real), _kernel(generated, generated), _kernel(real, generated)
     values = []
     for _ in range(subsets):
-        i = rng.choice(len(real), subset_size, replace=False)
-        j = rng.choice(len(generated), subset_size, replace=False)
-        values.append(_mmd(kxx[np.ix_(i, i)], kyy[np.ix_(j, j)], kxy[np.ix_(i, j)]))
-    mean, error = float(np.mean(values)), _jackknife_error(kxx, kyy, kxy)
-    return KernelDistance(mean, float(np.std(values)), error, mean - Z95 * error, mean + Z95 * error)
+        x = real[rng.choice(len(real), subset_size, replace=False)]
+        y = generated[rng.choice(len(generated), subset_size, replace=False)]
+        values.append(_mmd(x, y))
+    mean, std = float(np.mean(values)), float(np.std(values))
+    error = math.hypot(_jackknife_error(real, generated), std / math.sqrt(subsets))
+    return KernelDistance(mean, std, error, mean - Z95 * error, mean + Z95 * error)
 
 
 def precision_recall(real: Features, generated: Features, *, k: int = 3, coverage_k: int = 5) -> Manifolds:
@@ -151,7 +152,7 @@ def precision_recall(real: Features, generated: Features, *, k: int = 3, coverag
     inside_real, balls = np.zeros(n, bool), np.zeros(n, np.int64)
     for start in range(0, n, _BLOCK_ROWS):
         rows = slice(start, start + _BLOCK_ROWS)
-        d = _distances(real[rows], generated)  # [real, generated]
+        d = pairwise_distances(real[rows], generated)  # [real, generated]
         inside_generated[rows] = (d <= generated_radius[None]).any(1)
         inside_real |= (d <= real_radii[rows, :1]).any(0)
         within = d <= real_radii[rows, 1:]
@@ -172,7 +173,7 @@ def neighbour_distances(queries: Features, points: Features, ks: tuple[int, ...]
     """
     out = np.empty((len(queries), len(ks)))
     for start in range(0, len(queries), _BLOCK_ROWS):
-        d = _distances(queries[start : start + _BLOCK_ROWS], points)
+        d = pairwise_distances(queries[start : start + _BLOCK_ROWS], points)
         if same:
             np.fill_diagonal(d[:, start:], np.inf)
         d.partition([k - 1 for k in ks], axis=1)
@@ -186,10 +187,19 @@ def nearest(queries: Features, points: Features, count: int = 1) -> tuple[Indice
     found = np.empty((len(queries), count))
     for start in range(0, len(queries), _BLOCK_ROWS):
         rows = slice(start, start + _BLOCK_ROWS)
-        d = _distances(queries[rows], points)
+        d = pairwise_distances(queries[rows], points)
         indices[rows] = np.argsort(d, axis=1, kind="stable")[:, :count]
         found[rows] = np.take_along_axis(d, indices[rows], 1)
     return indices, found
+
+
+def pairwise_distances(x: Features, y: Features) -> Floats:
+    """Euclidean distances of every row of ``x`` to every row of ``y`` [len(x), len(y)]."""
+    centre = y.mean(0)  # keeps the products small, so that differences of squares lose little
+    x, y = x - centre, y - centre
+    squared = (x * x).sum(1)[:, None] + (y * y).sum(1)[None] - 2 * (x @ y.T)
+    d: Floats = np.asarray(np.sqrt(np.maximum(squared, 0)))
+    return d
 
 
 def proportion(cases: np.ndarray[Any, np.dtype[np.bool_]]) -> Proportion:
@@ -227,29 +237,34 @@ def _kernel(x: Features, y: Features) -> Floats:
     return k
 
 
-def _mmd(kxx: Floats, kyy: Floats, kxy: Floats) -> float:
-    m, n = kxy.shape
+def _mmd(x: Features, y: Features) -> float:
+    m, n = len(x), len(y)
+    kxx, kyy = _kernel(x, x), _kernel(y, y)
     within_x = (kxx.sum() - np.trace(kxx)) / (m * (m - 1))
     within_y = (kyy.sum() - np.trace(kyy)) / (n * (n - 1))
-    return float(within_x + within_y - 2 * kxy.mean())
+    return float(within_x + within_y - 2 * _kernel(x, y).mean())
 
 
-def _jackknife_error(kxx: Floats, kyy: Floats, kxy: Floats) -> float:
+def _row_sums(x: Features, y: Features, *, same: bool = False) -> Floats:
+    """Sums of the kernel over ``y`` for every row of ``x``, without the row itself if ``same``."""
+    out = np.empty(len(x))
+    for start in range(0, len(x), _BLOCK_ROWS):
+        k = _kernel(x[start : start + _BLOCK_ROWS], y)
+        if same:
+            np.fill_diagonal(k[:, start:], 0)
+        out[start : start + _BLOCK_ROWS] = k.sum(1)
+    return out
+
+
+def _jackknife_error(real: Features, generated: Features) -> float:
     """Standard error of the unbiased squared MMD on all rows: leave out each row of either set."""
     variance = 0.0
-    for own, cross in ((kxx, kxy), (kyy, kxy.T)):
+    for own, other in ((real, generated), (generated, real)):
         n = len(own)
         if n < 3:
             return math.inf
-        rest = own.sum() - np.trace(own) - 2 * (own.sum(1) - np.diag(own))
-        left_out = rest / ((n - 1) * (n - 2)) - 2 * (cross.sum() - cross.sum(1)) / ((n - 1) * cross.shape[1])
+        within, cross = _row_sums(own, own, same=True), _row_sums(own, other)
+        left_out = (within.sum() - 2 * within) / ((n - 1) * (n - 2))
+        left_out -= 2 * (cross.sum() - cross) / ((n - 1) * len(other))
         variance += (n - 1) / n * float(np.square(left_out - left_out.mean()).sum())
     return math.sqrt(variance)
-
-
-def _distances(x: Features, y: Features) -> Floats:
-    centre = y.mean(0)  # keeps the products small, so that differences of squares lose little
-    x, y = x - centre, y - centre
-    squared = (x * x).sum(1)[:, None] + (y * y).sum(1)[None] - 2 * (x @ y.T)
-    d: Floats = np.asarray(np.sqrt(np.maximum(squared, 0)))
-    return d

@@ -17,12 +17,11 @@ from syper_data.dataset.manifest import Run
 from syper_data.dataset.shards import SCHEMA
 from syper_data.publishing.card import (
     Publication,
-    code_span,
     front_matter,
-    plain_text,
     render_card,
     size_category,
 )
+from syper_data.rendering.templates import code_span, plain_text
 
 HOSTILE = "x`` <script>alert(1)</script> [click](javascript:x) | *b* \\ ---"
 
