@@ -1,7 +1,7 @@
 """How good a generator's images are, measured against real ones.
 
-``evaluate`` reads images (``images``), turns them into feature vectors (``judge``), reduces those
-to figures (``figures``) and to the question whether training images were copied (``memorisation``),
-and writes ``evaluation.json``, pictures and a page (``page``). ``release`` makes a release folder
-of a training run and its evaluation.
+In: a generator or stored images, and real crops. Out: ``evaluation.json``, pictures and a page.
+Start at :func:`syper_data.evaluation.evaluate.evaluate`. ``images`` reads and samples, ``judge``
+turns images into feature vectors, ``figures`` reduces those, ``memorisation`` asks whether training
+images were copied, ``comparison`` joins them, ``pictures`` and ``page`` show them.
 """

@@ -65,7 +65,7 @@ class Comparison:
             "generated": samples.record,
             "real": record if len(self._rows) == len(self.real) else {**record, "chosen": chosen},
             "train": None if self.train is None else self.train.record,
-            "notes": notes(self.real, self.train, loaded),
+            "notes": notes(self.real, self.train, loaded, self.judge.describe().get("network")),
             "figures": self._compare(features),
             "floor": floor(self._all_real[self._rows], features, subjects, self.measures, self.judge.name),
             "memorisation": copied,
@@ -94,16 +94,25 @@ class Comparison:
         return {"verdict": memorisation.verdict(spaces), "spaces": spaces}, [distance_plot(hoods), *sheets]
 
 
-def notes(real: ImageSet, train: ImageSet | None, loaded: GeneratorFile | None) -> list[str]:
-    """What a reader must know about the relation of the real images to the training images."""
+def notes(
+    real: ImageSet, train: ImageSet | None, loaded: GeneratorFile | None, network: str | None = None
+) -> list[str]:
+    """What a reader must know about the relation of real images, training images and judge."""
     digest = None if loaded is None else loaded.summary.get("data_sha256")
     found = []
+    if network is not None and loaded is not None and network in str(loaded.summary.get("adversary", "")):
+        found.append(f"The adversary used the judge's own network, {network}: the figures flatter this generator.")
     if digest is None:
         found.append("Which images this generator was trained on is not recorded in its file.")
     elif digest == real.sha256:
         found.append(
             "The real images are the very images the generator was trained on: the figures say how well it fits "
             "them, not how well it generalises."
+        )
+    elif real.record["holdout"] and digest == real.record["source_sha256"]:
+        found.append(
+            "The generator was trained on the whole of this source: its held-out part was not held out from this "
+            "generator, so nothing here shows how well it generalises, and memorisation can't be told."
         )
     elif train is not None and digest == train.sha256:
         found.append("Checked by digest: the training images are exactly those the generator was trained on.")

@@ -22,9 +22,9 @@ INTERVALS = {
     "kid": "95 %, normal, delete-one jackknife over the images of both sets and the spread of subsets",
     "precision, recall, coverage": "95 %, Wilson, over the images judged, the other set's manifold as given",
     "frechet": "none; compare at equal n with the floor's range over the splits",
-    "near_copies": "95 %, percentile bootstrap over samples and held-out images",
-    "closer_to_training": "95 %, percentile bootstrap over samples, training and held-out images",
-    "median_ratio": "95 %, percentile bootstrap over the samples",
+    "near copies": "95 %, percentile bootstrap over samples and held-out images",
+    "closer to training": "95 %, percentile bootstrap over samples, training and held-out images",
+    "median ratio": "95 %, percentile bootstrap over the samples",
     "floor": "mean, smallest and largest over the splits",
 }
 

@@ -61,19 +61,21 @@ def read_real(
     Raises:
         InputError: nothing there, an image that is not square, or nothing left on that side.
     """
-    images = read_images(Path(source), columns)
-    if holdout is not None:
-        images = one_side(images, holdout, holdout_side)
+    whole = hashlib.sha256()
     pixels: list[Pixels] = []
     subjects: list[str | None] = []
     resized = 0
-    for image in images:
+    for image in read_images(Path(source), columns):
         h, w = image.pixels.shape[:2]
         if h != w:
             raise InputError(f"{image.where}: {w}x{h} pixels, a crop is square")
         side = side or h
+        crop = np.ascontiguousarray(resize(canonical(image), side, RESIZE_FILTER))
+        whole.update(crop.tobytes())
+        if holdout is not None and not any(one_side([image], holdout, holdout_side)):
+            continue
         resized += h != side
-        pixels.append(resize(canonical(image), side, RESIZE_FILTER))
+        pixels.append(crop)
         subjects.append(image.subject)
     if not pixels:
         which = "" if holdout is None else f" on the {holdout_side} side of --holdout {holdout}"
@@ -86,6 +88,7 @@ def read_real(
         "resized": f"{resized} of {len(array)} by {RESIZE_FILTER}" if resized else "none",
         "subjects": len(set(subjects) - {None}) or None,
         "sha256": hashlib.sha256(array.tobytes()).hexdigest(),
+        "source_sha256": whole.hexdigest(),
         "holdout": holdout,
         "holdout_side": None if holdout is None else holdout_side,
     }

@@ -22,6 +22,7 @@ Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 PIXEL_SIDE = 32
 QUANTILE = 0.01
 NEIGHBOURS = 3
+FAR = 2.0  # times the held-out images' median distance
 MOST_COMPARED, BOOTSTRAPS = 1000, 200  # images a set for the second question, repeats for both
 
 
@@ -120,7 +121,11 @@ def _closer_to_training(samples: Features, train: Features, held_out: Features, 
 def verdict(spaces: dict[str, dict[str, Any]]) -> str:
     """One sentence from the figures of all spaces."""
     close = [name for name, f in spaces.items() if f["near_copies"]["low"] > f["near_copies"]["expected"]]
-    drawn = [name for name, f in spaces.items() if f["closer_to_training"]["low"] > 0.5]
+    drawn = [
+        name
+        for name, f in spaces.items()  # far from every real image, which set is nearer says nothing
+        if f["closer_to_training"]["low"] > 0.5 and f["median_ratio"]["value"] < FAR
+    ]
     both = sorted(set(close) & set(drawn))
     if both:
         return (

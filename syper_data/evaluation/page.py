@@ -38,7 +38,7 @@ def render_page(evaluation: Mapping[str, Any], pictures: Sequence[Picture]) -> s
         table=list(figure_rows(evaluation)),
         floor=evaluation["floor"],
         memorisation=memorisation,
-        memorisation_table=_memorisation_rows(memorisation) if memorisation else [],
+        memorisation_table=memorisation_rows(memorisation) if memorisation else [],
         sweep=[
             {"psi": f"{row['psi']:g}", "cells": [_with_interval(row["figures"][f"{n}_{judge}"]) for n in LABELS]}
             for row in sweep or ()
@@ -71,10 +71,25 @@ def figure_rows(evaluation: Mapping[str, Any]) -> Iterator[dict[str, str]]:
         yield row
 
 
+def memorisation_rows(memorisation: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The questions of the memorisation part with their answers in every space."""
+    return [
+        {
+            "label": label,
+            "cells": [
+                {"value": number(f[name]["value"]), "interval": interval(f[name])}
+                for f in memorisation["spaces"].values()
+            ],
+            "expected": number(next(iter(memorisation["spaces"].values()))[name]["expected"]),
+        }
+        for name, label in QUESTIONS.items()
+    ]
+
+
 def number(value: float) -> str:
     """A figure with as many digits as it deserves: 12.3, 0.617, 0.0089."""
     digits = 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3 if abs(value) >= 0.1 else 4
-    return f"{value:.{digits}f}"
+    return f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0: no minus before a zero
 
 
 def interval(figure: Mapping[str, Any]) -> str:
@@ -100,20 +115,6 @@ def provenance(evaluation: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "Measures", ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in evaluation["measures"].items())
     for name, text in evaluation["intervals"].items():
         yield f"Interval of {name}", text
-
-
-def _memorisation_rows(memorisation: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [
-        {
-            "label": label,
-            "cells": [
-                {"value": number(f[name]["value"]), "interval": interval(f[name])}
-                for f in memorisation["spaces"].values()
-            ],
-            "expected": number(next(iter(memorisation["spaces"].values()))[name]["expected"]),
-        }
-        for name, label in QUESTIONS.items()
-    ]
 
 
 def _with_interval(figure: Mapping[str, Any]) -> str:

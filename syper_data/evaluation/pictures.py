@@ -50,10 +50,8 @@ def neighbour_sheets(
         closest = np.argsort(found.distances[:, 0], kind="stable")[:ROWS]
         random = np.random.default_rng(0).permutation(len(samples))[:ROWS]
         for kind, rows in (("closest", closest), ("random", random)):
-            text = (
-                f"Each sample (first, apart) and its {found.indices.shape[1]} nearest {what} by {name}: the "
-                f"{len(rows)} samples {'closest to any' if kind == 'closest' else 'drawn at random'}."
-            )
+            which = "the ones closest to any" if kind == "closest" else "drawn at random"
+            text = f"{len(rows)} samples, {which}: each with its {found.indices.shape[1]} nearest {what} ({name})."
             file = f"neighbours-{name.split()[0]}-{kind}.jpg"
             pictures.append(Picture(file, _neighbour_sheet(samples, train, found, rows), text, real=True))
     return pictures

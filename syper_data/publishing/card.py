@@ -17,6 +17,7 @@ from syper_data.dataset.directory import Completion
 from syper_data.dataset.manifest import Manifest, Run
 from syper_data.dataset.shards import SCHEMA
 from syper_data.errors import UsageError
+from syper_data.publishing.generator_card import bundled_faults
 from syper_data.rendering.templates import render_template
 
 TEMPLATE = "dataset.md.j2"
@@ -119,6 +120,7 @@ def render_card(publication: Publication, sheet: str, sheet_images: int) -> str:
         runs=[_describe(run) for run in runs[:_RUNS_SHOWN]],
         more_runs=max(0, len(runs) - _RUNS_SHOWN),
         drift=[line for entry in publication.completion.drift for line in _differences(entry)],
+        faults=bundled_faults(publication.manifest.generator.sha256),
         sheet=sheet,
         sheet_images=sheet_images,
         tolerance=drift_tolerance(publication.manifest.settings.precision),

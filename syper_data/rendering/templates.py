@@ -19,18 +19,18 @@ _LONGEST = 300
 _MARKDOWN = re.compile(r"[^A-Za-z0-9 .,:;'()+/-]")
 
 
-def render_template(name: str, **values: Any) -> str:
-    """Fill ``cards/NAME``; ``.html.j2`` templates are escaped, a missing value is an error."""
+def render_template(template: str, /, **values: Any) -> str:
+    """Fill ``cards/TEMPLATE``; ``.html.j2`` templates are escaped, a missing value is an error."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(artifact_folder("cards")),
         undefined=jinja2.StrictUndefined,
-        autoescape=name.endswith(".html.j2"),  # Markdown: see the filters
+        autoescape=template.endswith(".html.j2"),  # Markdown: see the filters
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
     environment.filters |= {"code": code_span, "plain": plain_text, "json": _json}
-    return environment.get_template(name).render(**values)
+    return environment.get_template(template).render(**values)
 
 
 def code_span(value: object) -> str:

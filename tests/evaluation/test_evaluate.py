@@ -179,19 +179,36 @@ def test_holdout_takes_one_side_for_real_and_the_other_for_train(tiny: Path, cro
 
 
 @pytest.mark.parametrize(
-    ("train", "words"), [(None, "very images"), ("train", "exactly those"), ("other", "not, by digest")]
+    ("train", "words"),
+    [
+        (None, "very images"),
+        ("train", "exactly those"),
+        ("other", "not, by digest"),
+        ("whole", "was not held out from this generator"),
+    ],
 )
 def test_what_was_trained_on_is_told_by_its_digest(
     train: str | None, words: str, crops: Path, tmp_path: Path
 ) -> None:
     train_side = read_real(crops, 16, holdout=0.4, holdout_side="training")
-    summary = {"data_sha256": train_side.sha256 if train else read_real(crops, 16).sha256}
+    whole = read_real(crops, 16).sha256
+    summary = {"data_sha256": whole if train in (None, "whole") else train_side.sha256}
     path = tmp_path / "g.safetensors"
     save_generator(small_generator(), path, spectrum="vis", summary=summary)
     options: dict[str, Any] = {} if train is None else {"holdout": 0.4, "train": crops}
     if train == "other":
         options["train"] = write_crops(tmp_path / "o.parquet", [drawn_eye(500 + i) for i in range(150)])
     assert any(words in note for note in run(path, crops, tmp_path / "out", **options)["notes"])
+
+
+def test_a_judge_that_was_the_adversary_is_told(crops: Path, tmp_path: Path) -> None:
+    judge = ThumbnailJudge()
+    judge.describe = lambda: {"name": judge.name, "network": "lite9"}  # type: ignore[method-assign]
+    save_generator(
+        small_generator(), tmp_path / "g.safetensors", spectrum="vis", summary={"adversary": "on lite9"}
+    )
+    found = evaluate(tmp_path / "g.safetensors", real=crops, out=tmp_path / "out", judge=judge, **SMALL)
+    assert any("the figures flatter" in note for note in found["notes"])
 
 
 def test_copied_training_images_are_found_and_pictured(crops: Path, tmp_path: Path) -> None:
