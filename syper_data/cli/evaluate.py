@@ -49,7 +49,9 @@ def command(generator: str | None, quiet: bool, **options: object) -> None:
     from syper_data.cli.progress import ProgressLine
     from syper_data.evaluation.evaluate import evaluate
     from syper_data.evaluation.page import figure_rows
+    from syper_data.execution.memory import keep_freed_memory
 
+    keep_freed_memory()
     with ProgressLine("evaluating", "images", quiet) as line:
         done = evaluate(generator, report=lambda what, at, of: line.update(at, of, what), **options)  # type: ignore[arg-type]
     if quiet:
