@@ -56,6 +56,8 @@ class Comparison:
         name = str((samples.record["generator"] or {}).get("name") or samples.record["source"])
         pictures = [sample_sheet(samples.pixels, f"Generated images of {name}")]
         copied, more = self._memorisation(samples, features)
+        if copied and loaded is not None and held_nothing_out(self.real, loaded):
+            copied["verdict"] = "Can't be told: the generator was trained on the held-out images, too."
         chosen = f"{len(self._rows)} of {len(self.real)}, numpy default_rng({self.measures.seed})"
         record = self.real.record
         subjects = [self.real.subjects[i] for i in self._rows]
@@ -94,6 +96,12 @@ class Comparison:
         return {"verdict": memorisation.verdict(spaces), "spaces": spaces}, [distance_plot(hoods), *sheets]
 
 
+def held_nothing_out(real: ImageSet, loaded: GeneratorFile) -> bool:
+    """Whether the real images are one side of a split whose both sides the generator was trained on."""
+    whole = real.record["source_sha256"] if real.record["holdout"] else None
+    return whole is not None and whole == loaded.summary.get("data_sha256")
+
+
 def notes(
     real: ImageSet, train: ImageSet | None, loaded: GeneratorFile | None, network: str | None = None
 ) -> list[str]:
@@ -109,7 +117,7 @@ def notes(
             "The real images are the very images the generator was trained on: the figures say how well it fits "
             "them, not how well it generalises."
         )
-    elif real.record["holdout"] and digest == real.record["source_sha256"]:
+    elif loaded is not None and held_nothing_out(real, loaded):
         found.append(
             "The generator was trained on the whole of this source: its held-out part was not held out from this "
             "generator, so nothing here shows how well it generalises, and memorisation can't be told."
