@@ -2,7 +2,8 @@
 
 ``sample`` makes a dataset directory, ``generate`` yields images, ``verify`` checks a dataset,
 ``export_hf`` publishes it, ``convert`` reads a published network, ``train_generator`` makes a new
-one. Names and defaults are those of the command line, ``syper-data``.
+one, ``evaluate`` measures it and ``release`` packs it. Names and defaults are those of the command
+line, ``syper-data``.
 """
 
 from __future__ import annotations
@@ -12,21 +13,35 @@ from typing import TYPE_CHECKING, Any
 from syper_data.errors import SyperError
 
 if TYPE_CHECKING:
+    from syper_data.evaluation.evaluate import evaluate
     from syper_data.gan.convert import convert
     from syper_data.gan.training import train_generator
     from syper_data.publishing.export import export_hf
+    from syper_data.publishing.release import release
     from syper_data.sampling.generate import generate
     from syper_data.sampling.sample import sample
     from syper_data.sampling.verify import verify
 
 __version__ = "0.1.0"
 
-__all__ = ["SyperError", "convert", "export_hf", "generate", "sample", "train_generator", "verify"]
+__all__ = [
+    "SyperError",
+    "convert",
+    "evaluate",
+    "export_hf",
+    "generate",
+    "release",
+    "sample",
+    "train_generator",
+    "verify",
+]
 
 _HOMES = {
     "convert": "syper_data.gan.convert",
+    "evaluate": "syper_data.evaluation.evaluate",
     "export_hf": "syper_data.publishing.export",
     "generate": "syper_data.sampling.generate",
+    "release": "syper_data.publishing.release",
     "sample": "syper_data.sampling.sample",
     "train_generator": "syper_data.gan.training",
     "verify": "syper_data.sampling.verify",

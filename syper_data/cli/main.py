@@ -14,6 +14,8 @@ from syper_data.errors import SyperError
 _STEPS: dict[str, dict[str, str]] = {
     "Generators": {
         "train-generator": "Train a generator on periocular crops.",
+        "evaluate": "Measure a generator, or a dataset, against real crops.",
+        "release": "Make a release of a training run: weights, records, card.",
         "convert": "Read a published StyleGAN2-ADA pickle without executing it.",
     },
     "Datasets": {

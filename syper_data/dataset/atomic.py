@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,11 +29,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         with output_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
-            descriptor = os.open(temporary, os.O_RDWR)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            _fsync_file(temporary)
             temporary.replace(path)
             fsync_folder(path.parent)
     finally:
@@ -45,6 +42,42 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     data = content.encode("utf-8") if isinstance(content, str) else content
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder beside ``path`` to fill; renamed to it when the block ends, removed if it
+    fails. ``path`` must not be there: a folder that others may hold on to is never changed.
+
+    Raises:
+        OutputError: ``path`` exists, the disk is full, or the place can't be written.
+    """
+    path = Path(path)
+    temporary = path.parent / f".{path.name}.{os.getpid()}{_TEMPORARY_SUFFIX}"
+    with output_errors(path):
+        if path.exists() or path.is_symlink():
+            raise OutputError(f"{path}: is there already, and is not changed; choose another name")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+    try:
+        with output_errors(path):
+            yield temporary
+            for file in sorted(temporary.rglob("*")):
+                fsync_folder(file) if file.is_dir() else _fsync_file(file)
+            fsync_folder(temporary)
+            temporary.rename(path)
+            fsync_folder(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _fsync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def fsync_folder(folder: Path) -> None:

@@ -11,21 +11,20 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-import jinja2
 import yaml
 
-from syper_data.artifacts import artifact_folder
 from syper_data.dataset.directory import Completion
 from syper_data.dataset.manifest import Manifest, Run
 from syper_data.dataset.shards import SCHEMA
 from syper_data.errors import UsageError
+from syper_data.publishing.generator_card import bundled_faults
+from syper_data.rendering.templates import render_template
 
 TEMPLATE = "dataset.md.j2"
 SPECTRA = {"vis": "visible-spectrum", "nir": "near-infrared"}
 MAX_TITLE = 120
 
-_LONGEST, _RUNS_SHOWN = 300, 20
-_MARKDOWN = re.compile(r"[^A-Za-z0-9 .,:;'()+/-]")
+_RUNS_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -107,20 +106,12 @@ def render_card(publication: Publication, sheet: str, sheet_images: int) -> str:
     """The text of ``README.md``; ``sheet`` is the contact sheet's file name."""
     from syper_data.sampling.environment import drift_tolerance
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(artifact_folder("cards")),
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,  # Markdown: see the filters
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"code": code_span, "plain": plain_text, "json": _json}
     runs = publication.manifest.runs
     metadata = yaml.safe_dump(
         front_matter(publication), sort_keys=False, allow_unicode=True, default_flow_style=False, width=10**6
     )
-    return environment.get_template(TEMPLATE).render(
+    return render_template(
+        TEMPLATE,
         metadata=metadata,
         publication=publication,
         manifest=publication.manifest,
@@ -129,24 +120,11 @@ def render_card(publication: Publication, sheet: str, sheet_images: int) -> str:
         runs=[_describe(run) for run in runs[:_RUNS_SHOWN]],
         more_runs=max(0, len(runs) - _RUNS_SHOWN),
         drift=[line for entry in publication.completion.drift for line in _differences(entry)],
+        faults=bundled_faults(publication.manifest.generator.sha256),
         sheet=sheet,
         sheet_images=sheet_images,
         tolerance=drift_tolerance(publication.manifest.settings.precision),
     )
-
-
-def code_span(value: object) -> str:
-    """Any text as one Markdown code span: one line, nothing in it can end the span."""
-    text = "".join(c if c.isprintable() else " " for c in str(value)).strip() or " "
-    if len(text) > _LONGEST:
-        text = text[: _LONGEST - 3] + "..."
-    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    return f"{fence} {text} {fence}" if "`" in text else f"{fence}{text}{fence}"
-
-
-def plain_text(value: object) -> str:
-    """Any text as Markdown text that reads the same and marks nothing up."""
-    return _MARKDOWN.sub(lambda m: m[0] if m[0].isalnum() else f"&#{ord(m[0])};", str(value))
 
 
 def _features() -> list[dict[str, str]]:
@@ -162,7 +140,3 @@ def _describe(run: Run) -> str:
 def _differences(entry: dict[str, Any]) -> list[str]:
     found = entry.get("differences")
     return [str(line) for line in found[:_RUNS_SHOWN]] if isinstance(found, list) else []
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, sort_keys=True, default=str)

@@ -1,1 +1,1 @@
-"""Pictures for readers, which know no domain: contact sheets."""
+"""Pictures for readers, which know no domain: contact sheets, charts, templates of pages and cards."""

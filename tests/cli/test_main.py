@@ -21,7 +21,9 @@ def test_help_groups_the_commands_by_step() -> None:
     assert out.index("verify") < out.index("Publishing:") < out.index("export-hf")
 
 
-@pytest.mark.parametrize("name", ["train-generator", "convert", "sample", "verify", "export-hf"])
+@pytest.mark.parametrize(
+    "name", ["train-generator", "evaluate", "release", "convert", "sample", "verify", "export-hf"]
+)
 def test_every_command_explains_itself(name: str) -> None:
     done = run(name, "--help")
     assert done.returncode == 0
@@ -56,6 +58,11 @@ def test_sample_and_verify_work_from_the_shell(tiny: Path, tmp_path: Path) -> No
         (["verify", "nowhere"], "nowhere: no such folder"),
         (["verify", ".", "--rows", "many"], "--rows is 'many'"),
         (["convert", "absent.pkl", "x.safetensors"], "absent.pkl"),
+        (["evaluate", "nothing", "--real", "absent"], "neither a generator file nor a bundled"),
+        (["evaluate", "syper-vis-128-v1", "--real", "absent"], "absent: no such file or folder"),
+        (["evaluate", "syper-vis-128-v1"], "--real is missing"),
+        (["release", "nowhere", "r"], "--evaluation and --unevaluated are both missing"),
+        (["release", "nowhere", "r", "--unevaluated"], "nowhere: no such folder"),
         (["train-generator", "absent.yaml", "--data", ".", "--out", "run"], "absent.yaml"),
     ],
 )
@@ -87,6 +94,7 @@ def test_a_truncated_generator_file_is_one_line(tiny: Path, tmp_path: Path) -> N
 
 
 def test_the_python_api_names_what_it_lacks() -> None:
-    assert {"sample", "generate", "verify", "convert", "export_hf", "train_generator"} <= set(dir(syper_data))
+    names = {"sample", "generate", "verify", "convert", "evaluate", "release", "export_hf", "train_generator"}
+    assert names <= set(dir(syper_data))
     with pytest.raises(AttributeError, match="no attribute 'sing'"):
         _ = syper_data.sing

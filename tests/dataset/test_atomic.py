@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from syper_data.dataset.atomic import atomic_path, remove_leftovers, write_atomically
+from syper_data.dataset.atomic import atomic_folder, atomic_path, remove_leftovers, write_atomically
 from syper_data.dataset.lock import folder_lock
 from syper_data.errors import LockedError, OutputError
 
@@ -63,3 +63,31 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("")
     with pytest.raises(OutputError, match="is a file"), folder_lock(tmp_path / "x"):
         pass
+
+
+def test_a_folder_appears_whole_and_is_never_written_over(tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "release"
+    with atomic_folder(out) as temporary:
+        (temporary / "inside").mkdir()
+        (temporary / "inside" / "a.txt").write_text("a")
+        assert not out.exists()
+    assert (out / "inside" / "a.txt").read_text() == "a"
+    with pytest.raises(OutputError, match="is there already"), atomic_folder(out):
+        pass
+    assert [p.name for p in out.parent.iterdir()] == ["release"]
+
+
+def test_a_folder_that_failed_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="broken"), atomic_folder(tmp_path / "release") as temporary:
+        (temporary / "a.txt").write_text("a")
+        raise ValueError("broken")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_made_meanwhile_by_another_is_left_alone(tmp_path: Path) -> None:
+    out = tmp_path / "release"
+    with pytest.raises(OutputError), atomic_folder(out) as temporary:
+        (temporary / "a.txt").write_text("mine")
+        out.mkdir()
+        (out / "b.txt").write_text("theirs")
+    assert [p.name for p in out.iterdir()] == ["b.txt"]

