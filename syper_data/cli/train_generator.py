@@ -22,12 +22,24 @@ import click
 )
 @click.option("--columns", multiple=True, metavar="OURS=THEIRS", help="Other column names, e.g. side=eye.")
 @click.option(
+    "--holdout",
+    type=float,
+    metavar="SHARE",
+    help="Leave out this share of the subjects (column subject); evaluate --holdout measures against them.",
+)
+@click.option(
     "--init-from", metavar="FILE", help="Start from this generator file, or from a bundled generator by name."
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def command(
-    recipe: Path, data: Path, columns: tuple[str, ...], init_from: str | None, out: Path, quiet: bool
+    recipe: Path,
+    data: Path,
+    columns: tuple[str, ...],
+    holdout: float | None,
+    init_from: str | None,
+    out: Path,
+    quiet: bool,
 ) -> None:
     """Train by RECIPE (YAML); the same command again resumes.
 
@@ -52,7 +64,9 @@ def command(
 
     keep_freed_memory()
     with _process_group() as leads:
-        weights = train_generator(recipe, data, out, columns=names, init_from=init_from, report=show)
+        weights = train_generator(
+            recipe, data, out, columns=names, holdout=holdout, init_from=init_from, report=show
+        )
     if leads and not quiet:
         click.echo(f"{weights}: syper-data sample --generator {weights} --n 1000")
 

@@ -8,6 +8,7 @@ fakes and reals once, ``judge`` what it saw for either player, and sums the weig
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -125,6 +126,10 @@ class Adversary(nn.Module, ABC):
 
     def calibrate(self, images: Tensor) -> None:
         """Called once with real images [n, 3, r, r] before the first step."""
+
+    def survey(self, batches: Iterable[Tensor]) -> None:
+        """Called once before the first step, after ``calibrate``, with up to 2,048 real images in batches
+        [n, 3, r, r]; read only by what needs them."""
 
     def spaces(self, images: Tensor) -> list[Tensor]:
         """Images [n, 3, r, r] in [-1, 1] -> float32 [n, d] each: the spaces in which images are compared

@@ -49,6 +49,14 @@ class Team:
         dist.all_reduce(y)
         return y / self.size
 
+    def gather(self, x: Tensor) -> Tensor:
+        """The rows of every process, in the order of the processes, without gradients."""
+        if self.size == 1:
+            return x.detach()
+        parts = [torch.empty_like(x) for _ in range(self.size)]
+        dist.all_gather(parts, x.detach().contiguous())
+        return torch.cat(parts)
+
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace every gradient by its mean over the processes; one message for all of them."""
         if self.size == 1:

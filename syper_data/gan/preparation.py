@@ -37,7 +37,7 @@ def build_adversary(recipe: TrainingRecipe, dtype: torch.dtype) -> Adversary:
         label_dim=config.label_dim,
         dtype=dtype,
     )
-    return ProjectedAdversary(config, network)
+    return ProjectedAdversary(config, network, recipe.seed)
 
 
 def adam(network: nn.Module, rate: float, interval: int) -> torch.optim.Adam:

@@ -9,8 +9,9 @@ the training loop plays against.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +23,10 @@ from syper_data.gan.adversary import Adversary, AdversaryConfig, Fakes, Seen, Te
 from syper_data.gan.config import check_number, check_resolution, check_whole
 from syper_data.gan.feature_net import FEATURE_CHANNELS, FEATURE_NET, FEATURE_STRIDES, FeatureNet
 from syper_data.gan.layers import EqualizedLinear, normalize_second_moment
-from syper_data.gan.parallel import WholeBatchNorm
+from syper_data.gan.parallel import Team, WholeBatchNorm
+from syper_data.gan.variety import VarietyTerm
+
+_GRIDS = (4, 4, 2, 1)  # places a side to which the maps at strides 4, 8, 16, 32 are pooled for variety
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class ProjectedConfig(AdversaryConfig):
     the generator no gradient back (without it, training was seen to drift into saturated colours
     within 3 kimg). ``input_size`` is the side of what the feature net sees, a power of two from 128
     on; None is the generator's resolution. ``label_dim`` is the width of the class embedding.
+    ``variety`` weighs the energy distance of :mod:`syper_data.gan.variety` (0: off).
     """
 
     kind: str = "projected"
@@ -41,6 +46,7 @@ class ProjectedConfig(AdversaryConfig):
     range_penalty: float = 100.0
     input_size: int | None = None
     label_dim: int = 64
+    variety: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -49,6 +55,7 @@ class ProjectedConfig(AdversaryConfig):
         check_whole("adversary.width", self.width, 1, 1024)
         check_whole("adversary.label_dim", self.label_dim, 1, 4096)
         check_number("adversary.range_penalty", self.range_penalty)
+        check_number("adversary.variety", self.variety)
         if self.input_size is not None:
             check_resolution("adversary.input_size", self.input_size, 128, 1024)
 
@@ -198,8 +205,9 @@ class ProjectedAdversary(Adversary):
 
     description = f"projected discriminator on {FEATURE_NET}"
 
-    def __init__(self, config: ProjectedConfig, discriminator: ProjectedDiscriminator) -> None:
+    def __init__(self, config: ProjectedConfig, discriminator: ProjectedDiscriminator, seed: int = 0) -> None:
         super().__init__()
+        self.variety = VarietyTerm(seed) if config.variety else None
         self.config = config
         self.discriminator = discriminator
         self.trained = discriminator.heads
@@ -219,15 +227,40 @@ class ProjectedAdversary(Adversary):
 
     def generator_terms(self, logits: list[Tensor], seen: Seen, fakes: Fakes, real: Seen) -> Terms:
         excess = F.relu(fakes.images.abs() - 1).square().mean()
-        return {
+        terms = {
             "loss_g": Term(hinge_generator_loss(logits)),
             "excess": Term(excess, self.config.range_penalty),
         }
+        if self.variety is not None:
+            value = self.variety.value(_pooled(seen), _pooled(real), Team.current())
+            terms["variety"] = Term(value, self.config.variety)
+        return terms
+
+    def survey(self, batches: Iterable[Tensor]) -> None:
+        if self.variety is not None:
+            with torch.no_grad():
+                self.variety.fit(_pooled(self.look(images)) for images in batches)
+
+    def state(self) -> dict[str, Any]:
+        extra = {} if self.variety is None else {"variety": self.variety.state()}
+        return {"heads": super().state(), **extra}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        super().restore(state["heads"])
+        if self.variety is not None:
+            self.variety.restore(state["variety"])
 
     def spaces(self, images: Tensor) -> list[Tensor]:
         """Pooled pixels, and the frozen net's maps at stride 16 pooled to 4x4: [n, 1792]."""
         maps = self.discriminator.extract(images)[FEATURE_STRIDES.index(16)]
         return [*super().spaces(images), F.adaptive_avg_pool2d(maps.float(), 4).flatten(1)]
+
+
+def _pooled(seen: Seen) -> list[Tensor]:
+    """The spaces of the variety term: the frozen net's maps pooled to a few places, coarser where they
+    have more channels, and the pixels pooled to 8x8, where the colour of skin and light shows."""
+    maps = [F.adaptive_avg_pool2d(x.float(), g).flatten(1) for x, g in zip(seen.features, _GRIDS, strict=True)]
+    return [*maps, F.adaptive_avg_pool2d(seen.images.float(), 8).flatten(1)]
 
 
 def hinge_discriminator_loss(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:

@@ -28,6 +28,7 @@ from syper_data.gan.recipe import TrainingRecipe
 from syper_data.gan.synthesis import Key
 from syper_data.gan.training_run import DivergedError, TrainingRun
 from syper_data.gan.watch import Watch
+from syper_data.imaging.holdout import one_side
 from syper_data.imaging.source import SourceImage, read_images
 from syper_data.rendering.sheet import contact_sheet, encode_sheet
 
@@ -45,15 +46,18 @@ def train_generator(
     out: str | Path,
     *,
     columns: Mapping[str, str] | None = None,
+    holdout: float | None = None,
     init_from: str | Path | GeneratorFile | None = None,
     report: Report | None = None,
 ) -> Path:
     """Train until the recipe's length is reached; the same call again resumes.
 
     ``data`` is an image source (folder, Parquet, dataset directory; ``columns`` maps our names to
-    its own) or the images themselves. ``init_from`` is a generator file, or a bundled generator's
-    name, to start from. ``report`` is called with what is known of the data, then with each line of
-    the log. A resumed run may have another ``total_kimg`` and ``decay_kimg``; the change is recorded.
+    its own) or the images themselves. ``holdout`` leaves out a share of the subjects, by the rule of
+    :mod:`syper_data.imaging.holdout`, for ``evaluate`` to measure against. ``init_from`` is a
+    generator file, or a bundled generator's name, to start from. ``report`` is called with what is
+    known of the data, then with each line of the log. A resumed run may have another ``total_kimg``
+    and ``decay_kimg``; the change is recorded.
 
     Writes ``recipe.yaml``, ``data.json`` (counts, sizes, classes in their order), ``training.jsonl``,
     ``checkpoint.pt``, ``generator.safetensors`` (the averaged weights) and ``sheets/KIMG.png`` into
@@ -78,8 +82,10 @@ def train_generator(
         if team.leads:
             remove_leftovers(out)
         team.wait()
+        if holdout is not None:
+            images = one_side(images, holdout, "training")
         crops = load_crops(images, recipe.generator.resolution, recipe.class_of if recipe.conditional else None)
-        folder = RunFolder(out, TrainingRun(recipe, crops, initial), report if team.leads else None)
+        folder = RunFolder(out, TrainingRun(recipe, crops, initial), report if team.leads else None, holdout)
         folder.resume()
         team.wait()  # nothing is written before everyone has read
         folder.begin()
@@ -91,8 +97,8 @@ def train_generator(
 class RunFolder:
     """A run and the folder that it is written to."""
 
-    def __init__(self, path: Path, run: TrainingRun, report: Report | None) -> None:
-        self.path, self.run = path, run
+    def __init__(self, path: Path, run: TrainingRun, report: Report | None, holdout: float | None = None) -> None:
+        self.path, self.run, self.holdout = path, run, holdout
         self._report = report or (lambda line: None)
         self._changes: list[dict[str, Any]] = []
         self._lines: list[str] = []
@@ -144,7 +150,7 @@ class RunFolder:
     def begin(self) -> None:
         """Write what is known before the first step, and report it."""
         run = self.run
-        summary = {**run.crops.summary(), "init_from": run.init_from}
+        summary = {**run.crops.summary(), "holdout": self.holdout, "init_from": run.init_from}
         if run.team.leads:
             write_atomically(self.path / "recipe.yaml", run.recipe.write_text())
             write_atomically(self.path / "data.json", json.dumps(summary, indent=1) + "\n")
@@ -197,7 +203,12 @@ class RunFolder:
             "adversary": run.adversary.description,
             "seed": run.recipe.seed,
         }
-        optional = {"classes": list(run.crops.classes), "init_from": run.init_from, "changes": self._changes}
+        optional = {
+            "classes": list(run.crops.classes),
+            "holdout": self.holdout,
+            "init_from": run.init_from,
+            "changes": self._changes,
+        }
         summary |= {name: value for name, value in optional.items() if value}
         self._lines.append(json.dumps(line))
         buffer = io.BytesIO()  # torch.save itself hides a full disk behind a RuntimeError

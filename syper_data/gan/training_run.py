@@ -14,6 +14,7 @@ checked before they change a weight.
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ from syper_data.gan.regularisation import (
 )
 from syper_data.gan.synthesis import Key, latents, one_hot
 
+_SURVEY = 2048  # crops from which the adversary learns what is usual before the first step
 _BLOCK = 10  # images of the averaged generator made together
 
 
@@ -71,6 +73,7 @@ class TrainingRun:
         self.average = copy.deepcopy(self.generator).requires_grad_(False).eval()
         self.adversary = build_adversary(recipe, self.dtype).to(self.device)
         self.adversary.calibrate(self._to_float(self.crops.pixels[: 2 * recipe.batch]))
+        self.adversary.survey(self._survey())
         self.augmenter = Augmenter(recipe.augment)
         self._paths = recipe.adversary.path_length_interval if recipe.adversary.path_length_weight else 0
         self.path_length_mean = torch.zeros((), device=self.device)
@@ -224,6 +227,11 @@ class TrainingRun:
         c_dim = self.recipe.generator.c_dim
         c = one_hot(self.crops.labels[rows].tolist(), c_dim) if c_dim else None
         return None if c is None else c.to(self.device)
+
+    def _survey(self) -> Iterator[Tensor]:
+        """Up to 2,048 crops, drawn by the recipe's seed, in batches."""
+        rows = np.random.default_rng((self.recipe.seed, 2)).permutation(len(self.crops))[:_SURVEY]
+        return (self._to_float(self.crops.pixels[rows[i : i + 50]]) for i in range(0, len(rows), 50))
 
     def _to_float(self, crops: Pixels) -> Tensor:
         return torch.from_numpy(crops).permute(0, 3, 1, 2).to(self.device).float() / 127.5 - 1
