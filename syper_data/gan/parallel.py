@@ -50,12 +50,12 @@ class Team:
         return y / self.size
 
     def gather(self, x: Tensor) -> Tensor:
-        """The rows of every process, in the order of the processes, without gradients."""
+        """The whole batch's rows in their order, of which each process has :meth:`mine`; no gradients."""
         if self.size == 1:
             return x.detach()
         parts = [torch.empty_like(x) for _ in range(self.size)]
         dist.all_gather(parts, x.detach().contiguous())
-        return torch.cat(parts)
+        return torch.stack(parts, dim=1).flatten(0, 1)
 
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace every gradient by its mean over the processes; one message for all of them."""

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from syper_data.errors import SyperError
+from syper_data.errors import InputError
 from syper_data.gan.parallel import Team
 
 COMPONENTS = 64  # principal components kept of each space
@@ -47,7 +47,11 @@ class VarietyTerm:
 
     @torch.no_grad()
     def fit(self, batches: Iterable[Sequence[Tensor]]) -> None:
-        """Find each space's mean and whitened principal components from batches of real features."""
+        """Find each space's mean and whitened principal components from batches of real features.
+
+        Raises:
+            InputError: the images do not differ in one of the spaces.
+        """
         spaces = [torch.cat(list(parts)) for parts in zip(*batches, strict=True)]
         self.bases = []
         for x in spaces:
@@ -57,7 +61,7 @@ class VarietyTerm:
             variances, axes = variances.flip(0)[:COMPONENTS], axes.flip(1)[:, :COMPONENTS]
             kept = variances > max(float(variances[0]) * 1e-6, _SMALLEST_VARIANCE)
             if not bool(kept.any()):
-                raise SyperError("the training images are all alike: there is no variety to learn")
+                raise InputError("the training images are all alike: there is no variety to learn")
             self.bases.append((mean, axes[:, kept] * variances[kept].rsqrt()))
 
     def value(self, fakes: Sequence[Tensor], reals: Sequence[Tensor], team: Team) -> Tensor:

@@ -13,7 +13,7 @@ import torch.distributed as dist
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from small_training import PROJECTED, RECIPE, make_run
+from small_training import PROJECTED, RECIPE, VARIETY, make_run
 from syper_data.gan.recipe import TrainingRecipe
 
 STEPS = 3
@@ -21,6 +21,7 @@ STEPS = 3
 CASES: dict[str, TrainingRecipe] = {
     "stylegan2": replace(RECIPE, batch=8, auto_classes=True, mirror=True),
     "projected": replace(PROJECTED, batch=8, auto_classes=True),
+    "variety": replace(VARIETY, batch=8),
 }
 
 

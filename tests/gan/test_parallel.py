@@ -24,8 +24,10 @@ HERE = Path(__file__).resolve().parent
 # Sums over two halves round otherwise than sums over the whole, and Adam's first steps turn even tiny
 # gradients into full steps: a single weight may differ by half a step (the learning rate is 2e-3), the
 # way that all of them went by a small share of its length. Measured: 2e-5 and 3e-3.
-LARGEST = 1e-3
-SHARE = {"stylegan2": 1e-3, "projected": 1e-2}
+# The variety term divides by the deviation of components in which six crops hardly differ, which
+# multiplies the rounding: 2.4 % were measured, and 35 % without the other process's features.
+LARGEST = {"stylegan2": 1e-3, "projected": 1e-3, "variety": 5e-3}
+SHARE = {"stylegan2": 1e-3, "projected": 1e-2, "variety": 1e-1}
 
 
 def torchrun(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -37,7 +39,7 @@ def torchrun(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What two processes made of every case that can run here."""
-    cases = [name for name in CASES if name != "projected" or importlib.util.find_spec(PACKAGE)]
+    cases = [name for name in CASES if name == "stylegan2" or importlib.util.find_spec(PACKAGE)]
     path = tmp_path_factory.mktemp("parallel") / "results.pt"
     done = torchrun(str(HERE / "parallel_steps.py"), str(path), ",".join(cases))
     assert done.returncode == 0, done.stderr
@@ -64,17 +66,23 @@ def differences(a: Any, b: Any, path: str = "") -> dict[str, float]:
 def moved(state: dict[str, Any], part: str) -> Tensor:
     """All weights of a network in one vector; fixed noise and running statistics are none."""
     skipped = ("noise_const", "running", "num_batches", "w_avg", "_u", "_v")
-    return torch.cat([v.flatten() for k, v in state[part].items() if not any(s in k for s in skipped)])
+    weights = state[part].get("heads", state[part])
+    return torch.cat([v.flatten() for k, v in weights.items() if not any(s in k for s in skipped)])
 
 
-@pytest.mark.parametrize("case", ["stylegan2", pytest.param("projected", marks=needs_extra)])
+@pytest.mark.parametrize(
+    "case", ["stylegan2", *(pytest.param(case, marks=needs_extra) for case in ("projected", "variety"))]
+)
 def test_two_processes_learn_what_one_learns(together: dict[str, Any], case: str) -> None:
     alone = train(case)
     parts = ("generator", "average", "adversary", "path_length_mean", "augment")
     for part in parts:
-        found = differences(together[case]["state"][part], alone["state"][part], part)
+        ours, theirs = together[case]["state"][part], alone["state"][part]
+        if part == "adversary" and "heads" in ours:  # beside the heads lie features, which are no weights
+            ours, theirs = ours["heads"], theirs["heads"]
+        found = differences(ours, theirs, part)
         worst = max(found, key=lambda name: found[name])
-        assert found[worst] < LARGEST, f"{worst}: {found[worst]}"
+        assert found[worst] < LARGEST[case], f"{worst}: {found[worst]}"
     for part in ("generator", "adversary"):
         ours, theirs, start = (moved(x, part) for x in (together[case]["state"], alone["state"], alone["start"]))
         assert (ours - theirs).norm() < SHARE[case] * (theirs - start).norm(), part

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from small_training import PROJECTED, RECIPE, crops, make_run, needs_extra, same
+from small_training import PROJECTED, RECIPE, VARIETY, crops, make_run, needs_extra, same
 from syper_data.errors import ConfigError
 from syper_data.gan.crops import load_crops
 from syper_data.gan.parallel import Team
@@ -26,8 +26,8 @@ CONDITIONAL = replace(RECIPE, auto_classes=True)
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize(
     "recipe",
-    [RECIPE, CONDITIONAL, pytest.param(PROJECTED, marks=needs_extra)],
-    ids=["stylegan2", "conditional", "projected"],
+    [RECIPE, CONDITIONAL, *(pytest.param(r, marks=needs_extra) for r in (PROJECTED, VARIETY))],
+    ids=["stylegan2", "conditional", "projected", "variety"],
 )
 def test_a_restored_state_continues_as_if_nothing_had_happened(recipe: TrainingRecipe, precision: str) -> None:
     recipe = replace(recipe, precision=precision)
