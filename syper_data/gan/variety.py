@@ -9,9 +9,11 @@ is zero only where they are equal: its gradient draws every fake towards the rea
 other fakes. It needs no network of its own and no step of its own, since the projected adversary
 has the features of both batches already.
 
-Distances in hundreds of dimensions are all alike, so each space is whitened on its leading principal
+Distances in hundreds of dimensions are all alike, so each space is reduced to its leading principal
 components, and half of the term is taken in random slices of a few of them, where the shape of the
-distribution shows and not only its spread.
+distribution shows and not only its spread. Components are whitened half way (divided by the root of
+their deviation): unchanged, the first would decide alone; wholly whitened, the many small ones outvote
+those that the eye sees, such as the brightness of the skin.
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ class VarietyTerm:
 
     @torch.no_grad()
     def fit(self, batches: Iterable[Sequence[Tensor]]) -> None:
-        """Find each space's mean and whitened principal components from batches of real features.
+        """Find each space's mean and half-whitened principal components from batches of real features.
 
         Raises:
             InputError: the images do not differ in one of the spaces.
@@ -62,7 +64,9 @@ class VarietyTerm:
             kept = variances > max(float(variances[0]) * 1e-6, _SMALLEST_VARIANCE)
             if not bool(kept.any()):
                 raise InputError("the training images are all alike: there is no variety to learn")
-            self.bases.append((mean, axes[:, kept] * variances[kept].rsqrt()))
+            variances = variances[kept]
+            gain = variances.sqrt().mean().rsqrt()  # a mean square of one over the components
+            self.bases.append((mean, axes[:, kept] * variances**-0.25 * gain))
 
     def value(self, fakes: Sequence[Tensor], reals: Sequence[Tensor], team: Team) -> Tensor:
         """The part of the distance that the fakes can change, ``E|X - Y| - E|Y - Y'| / 2``, summed over
@@ -71,9 +75,9 @@ class VarietyTerm:
         Fakes of other processes and of earlier steps are constants here. Holding one argument of
         ``E|Y - Y'|`` constant takes half of its gradient, which is the half in the formula.
         """
-        mine = [self._whiten(i, x) for i, x in enumerate(fakes)]
+        mine = [self._reduce(i, x) for i, x in enumerate(fakes)]
         with torch.no_grad():
-            real_now = [team.gather(self._whiten(i, x)) for i, x in enumerate(reals)]
+            real_now = [team.gather(self._reduce(i, x)) for i, x in enumerate(reals)]
             fake_now = [team.gather(x.detach()) for x in mine]
         rng = torch.Generator().manual_seed(self.seed * 1_000_003 % 2**31 + self.count)
         values: list[Tensor] = []
@@ -89,7 +93,7 @@ class VarietyTerm:
         self.fakes = [fake_now, *self.fakes][:FAKE_STEPS]
         return torch.stack(values).sum()
 
-    def _whiten(self, i: int, x: Tensor) -> Tensor:
+    def _reduce(self, i: int, x: Tensor) -> Tensor:
         mean, axes = self.bases[i]
         y: Tensor = (x.float() - mean) @ axes
         return y
