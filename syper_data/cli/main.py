@@ -66,8 +66,10 @@ def main() -> None:
     except click.ClickException as error:
         if debug:
             raise
-        error.show()
-        sys.exit(error.exit_code)
+        hint = ""
+        if isinstance(error, click.UsageError) and error.ctx is not None:
+            hint = f" ({error.ctx.command_path} --help lists what there is)"
+        _fail(" ".join(error.format_message().split()).rstrip(".") + hint, error.exit_code)
     except (KeyboardInterrupt, click.exceptions.Abort):
         if debug:
             raise

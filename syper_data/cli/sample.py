@@ -66,7 +66,7 @@ def command(ctx: click.Context, /, quiet: bool, **options: object) -> None:
             )
     if preset == "syper-paper" and not quiet:
         click.echo(
-            "syper-paper: 99,836 images at 224 px, each stretched to its own extremes; "
+            "syper-paper: 224 px, each image stretched to its own extremes, 99,836 seeds unless others are given; "
             "the published code's duplicated last batch is left out",
             err=True,
         )

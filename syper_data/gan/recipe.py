@@ -134,7 +134,11 @@ class TrainingRecipe:
         """Read a YAML recipe file."""
         try:
             values = yaml.safe_load(Path(path).read_text("utf-8"))
-        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        except OSError as error:
+            raise InputError(
+                f"{path}: cannot be read: {error.strerror}; bundled recipes: generator/recipes"
+            ) from error
+        except (ValueError, RecursionError, yaml.YAMLError) as error:
             line = (str(error).splitlines() or [""])[0]
             raise InputError(f"{path}: not a readable recipe ({line})") from error
         if not isinstance(values, dict):

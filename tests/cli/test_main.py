@@ -63,7 +63,13 @@ def test_sample_and_verify_work_from_the_shell(tiny: Path, tmp_path: Path) -> No
         (["evaluate", "syper-vis-128-v1"], "--real is missing"),
         (["release", "nowhere", "r"], "--evaluation and --unevaluated are both missing"),
         (["release", "nowhere", "r", "--unevaluated"], "nowhere: no such folder"),
-        (["train-generator", "absent.yaml", "--data", ".", "--out", "run"], "absent.yaml"),
+        (
+            ["train-generator", "absent.yaml", "--data", ".", "--out", "run"],
+            "absent.yaml: cannot be read",
+        ),
+        (["verify"], "Missing argument 'DIRECTORY' (syper-data verify --help"),
+        (["sample", "--n", "many"], "'many' is not a valid integer (syper-data sample --help"),
+        (["sample", "--frobnicate"], "No such option"),
     ],
 )
 def test_the_users_mistake_is_one_line_and_exit_code_2(

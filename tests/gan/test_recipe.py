@@ -207,7 +207,7 @@ def test_a_file_that_is_no_recipe_is_refused_by_its_path_in_one_line(tmp_path: P
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "absent.yaml", tmp_path):
-        with pytest.raises(InputError, match="not a readable recipe"):
+        with pytest.raises(InputError, match="cannot be read"):
             TrainingRecipe.read(path)
 
 
