@@ -1,9 +1,9 @@
 """syper-data: make, audit, publish and use synthetic periocular image data.
 
-``sample`` makes a dataset directory, ``generate`` yields images, ``verify`` checks a dataset,
-``export_hf`` publishes it, ``convert`` reads a published network, ``train_generator`` makes a new
-one, ``evaluate`` measures it and ``release`` packs it. Names and defaults are those of the command
-line, ``syper-data``.
+``crop`` cuts eyes out of face photos, ``sample`` makes a dataset directory, ``generate`` yields
+images, ``verify`` checks a dataset, ``export_hf`` publishes it, ``convert`` reads a published
+network, ``train_generator`` makes a new one, ``evaluate`` measures it and ``release`` packs it.
+Names and defaults are those of the command line, ``syper-data``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from syper_data.errors import SyperError
 
 if TYPE_CHECKING:
+    from syper_data.cropping.crop import crop
     from syper_data.evaluation.evaluate import evaluate
     from syper_data.gan.convert import convert
     from syper_data.gan.training import train_generator
@@ -27,6 +28,7 @@ __version__ = "0.1.0"
 __all__ = [
     "SyperError",
     "convert",
+    "crop",
     "evaluate",
     "export_hf",
     "generate",
@@ -38,6 +40,7 @@ __all__ = [
 
 _HOMES = {
     "convert": "syper_data.gan.convert",
+    "crop": "syper_data.cropping.crop",
     "evaluate": "syper_data.evaluation.evaluate",
     "export_hf": "syper_data.publishing.export",
     "generate": "syper_data.sampling.generate",

@@ -12,6 +12,9 @@ from syper_data.errors import SyperError
 
 # step of the pipeline -> command -> what it does, so that --help imports no command
 _STEPS: dict[str, dict[str, str]] = {
+    "Photos": {
+        "crop": "Cut aligned periocular crops out of face photos.",
+    },
     "Generators": {
         "train-generator": "Train a generator on periocular crops.",
         "evaluate": "Measure a generator, or a dataset, against real crops.",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import PIL
-from PIL import Image, features
+from PIL import Image, ImageOps, features
 
 from syper_data.errors import ConfigError, InputError
 
@@ -60,23 +63,61 @@ def file_suffix(image_format: str) -> str:
 def decode(data: bytes, mode: str, where: str) -> Pixels:
     """Encoded bytes to uint8 [h, w, c]: ``mode`` RGB gives 3 channels, L gives 1.
 
+    The stored pixels as they are, for images that the toolkit wrote; photos go through
+    :func:`decode_rgb`.
+
     Raises:
         InputError: the bytes are no image, truncated, or larger than 64 megapixels.
     """
-    if not data:
-        raise InputError(f"{where}: the image is empty (0 bytes)")
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise InputError(f"{where}: {image.width}x{image.height} pixels, more than {MAX_PIXELS}")
-            pixels = np.asarray(image.convert(mode))
-    except InputError:
-        raise
-    except Exception as error:  # Pillow's decoders raise many types on damaged data
-        raise InputError(f"{where}: not a decodable image ({type(error).__name__})") from error
+    with _opened(data, where) as image:
+        pixels = np.asarray(image.convert(mode))
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
 
 def decode_rgb(data: bytes, where: str) -> Pixels:
-    """Encoded image bytes to uint8 [h, w, 3]; grey and palette images become RGB."""
-    return decode(data, "RGB", where)
+    """Encoded image bytes to uint8 [h, w, 3], upright: what a person sees in a viewer.
+
+    The EXIF orientation is applied; grey, palette and CMYK images become RGB; 16-bit values keep
+    their upper 8 bits; transparent parts are laid on white.
+
+    Raises:
+        InputError: as :func:`decode`, or pixel values without a known range (float, 32-bit).
+    """
+    with _opened(data, where) as image:
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode in ("F", "I"):
+            values = "floating-point" if upright.mode == "F" else "32-bit"
+            raise InputError(f"{where}: {values} pixel values have no known range; save it with 8 or 16 bits")
+        if upright.mode.startswith("I;16"):
+            grey = (np.asarray(upright).astype(np.uint16) >> 8).astype(np.uint8)
+            return np.ascontiguousarray(np.repeat(grey[:, :, None], 3, axis=2))
+        if upright.has_transparency_data:
+            layered = upright.convert("RGBA")
+            white = Image.new("RGBA", layered.size, "white")
+            upright = Image.alpha_composite(white, layered)
+        pixels: Pixels = np.asarray(upright.convert("RGB"))
+    return pixels
+
+
+@contextmanager
+def _opened(data: bytes, where: str) -> Iterator[Image.Image]:
+    """The image, not yet decoded; whatever goes wrong with it in the block is one InputError."""
+    if not data:
+        raise InputError(f"{where}: the image is empty (0 bytes)")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # our own limit is below Pillow's; TIFF tags chatter
+            with Image.open(io.BytesIO(data)) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    millions = image.width * image.height / 1e6
+                    raise InputError(
+                        f"{where}: {image.width}x{image.height} is {millions:.0f} megapixels, "
+                        f"more than {MAX_PIXELS // 1_000_000}; make it smaller first"
+                    )
+                yield image
+    except InputError:
+        raise
+    except Exception as error:  # Pillow's decoders raise many types on damaged data
+        text = str(error)
+        kind = "truncated" if "truncated" in text or "broken data stream" in text else type(error).__name__
+        raise InputError(f"{where}: not a decodable image ({kind})") from error

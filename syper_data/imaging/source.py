@@ -1,22 +1,30 @@
-"""The one reader of image sources: a folder of images, Parquet files, or a dataset directory."""
+"""The one reader of image sources: a folder of images, Parquet, a dataset directory, a folder that
+``datasets`` saved, or a Hub dataset (only where the caller writes ``hf:OWNER/NAME``).
+
+:class:`ImageSource` lists what is there without decoding it, and reads any range of it;
+:func:`read_images` is the short form for "all of it, and stop at the first that is broken".
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from syper_data.errors import InputError
 from syper_data.imaging.codec import decode_rgb
+from syper_data.imaging.tables import ArrowPart, ParquetPart, TablePart
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 METADATA_COLUMNS = ("subject", "side", "spectrum", "sample", "source_id")
+KEY_COLUMNS = ("seed", "label")
 SIDES = ("image_left", "image_right")
+HUB = "hf:"
 
 
 @dataclass(frozen=True)
@@ -30,9 +38,131 @@ class SourceImage:
     spectrum: str | None = None
     sample: str | None = None
     source_id: str | None = None
+    seed: int | None = None
+    label: int | None = None
+    name: str | None = None  # the file name that a table's image cell carries
 
 
-def read_images(path: Path, columns: Mapping[str, str] | None = None) -> Iterator[SourceImage]:
+@dataclass(frozen=True)
+class Unreadable:
+    """An entry of a source that gives no image; ``reason`` is one line and names the place."""
+
+    where: str
+    source_id: str
+    reason: str
+
+
+Entry = SourceImage | Unreadable
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """What lies at ``path``, listed but not decoded: ``len`` entries in a fixed order (file name,
+    then row). Pictures are one entry each, tables one a row, an unreadable table one."""
+
+    path: str
+    root: Path
+    columns: Mapping[str, str]
+    pictures: tuple[Path, ...]
+    tables: tuple[TablePart, ...]
+
+    @classmethod
+    def open(cls, path: str | Path, columns: Mapping[str, str] | None = None) -> ImageSource:
+        """List a source. ``columns`` maps our names to the source's: ``{"subject": "person"}``.
+
+        Raises:
+            InputError: nothing is there, or a column that was asked for is in none of the tables.
+        """
+        given = str(path)
+        if given.startswith(HUB):
+            return cls._tables(given, Path(), columns, _hub_tables(given))
+        path = Path(path)
+        if not path.exists():
+            raise InputError(f"{path}: no such file or folder")
+        if path.is_file():
+            if path.suffix != ".parquet":
+                raise InputError(f"{path}: an image source is a folder, a Parquet file or a dataset directory")
+            return cls._tables(given, path.parent, columns, [ParquetPart.open(path, path.name)])
+        saved = _saved_tables(path)
+        if saved:
+            return cls._tables(given, path, columns, saved)
+        root = path / "data" if (path / "manifest.json").is_file() else path
+        files = sorted(p for p in root.rglob("*") if p.is_file() and not p.name.startswith("."))
+        tables = [p for p in files if p.suffix == ".parquet"]
+        pictures = tuple(p for p in files if p.suffix.lower() in IMAGE_SUFFIXES)
+        if tables:
+            parts = [ParquetPart.open(p, str(p.relative_to(root))) for p in tables]
+            return cls._tables(given, path, columns, parts)
+        if not pictures:
+            raise InputError(f"{path}: holds neither images nor Parquet files")
+        return cls(given, path, {}, pictures, ())
+
+    @classmethod
+    def _tables(
+        cls, path: str, root: Path, columns: Mapping[str, str] | None, parts: Sequence[TablePart]
+    ) -> ImageSource:
+        columns = dict(columns or {})
+        for part in parts:
+            if part.damage is None:
+                for theirs in (columns.get("image", "image"), *columns.values()):
+                    if theirs not in part.names:
+                        listed = ", ".join(sorted(part.names))
+                        raise InputError(f"{part.where}: no column {theirs!r}; it has {listed}")
+        return cls(path, root, columns, (), tuple(parts))
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        starts = [0]
+        for part in self.tables:
+            starts.append(starts[-1] + (1 if part.damage is not None else part.rows))
+        return starts
+
+    def __len__(self) -> int:
+        return self._starts[-1] if self.tables else len(self.pictures)
+
+    def listing_sha256(self) -> str:
+        """A digest of names and sizes (of tables also the row counts): has the source changed?"""
+        lines = [f"{p.relative_to(self.root)}\t{p.stat().st_size}" for p in self.pictures]
+        lines += [f"{t.name}\t{t.bytes}\t{t.rows}" for t in self.tables]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    def read(self, start: int = 0, stop: int | None = None) -> Iterator[Entry]:
+        """Entries ``start .. stop - 1``, decoded one at a time; what is broken is a value."""
+        stop = len(self) if stop is None else min(stop, len(self))
+        for picture in self.pictures[start:stop]:
+            yield self._picture(picture)
+        for part, first, end in zip(self.tables, self._starts, self._starts[1:], strict=False):
+            if first < stop and start < end:
+                yield from self._rows(part, max(start - first, 0), min(stop, end) - first)
+
+    def _picture(self, path: Path) -> Entry:
+        name = str(path.relative_to(self.root))
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            return Unreadable(str(path), name, f"{path}: cannot be read: {error.strerror}")
+        try:
+            return SourceImage(decode_rgb(data, str(path)), name, source_id=name)
+        except InputError as error:
+            return Unreadable(str(path), name, str(error))
+
+    def _rows(self, part: TablePart, start: int, stop: int) -> Iterator[Entry]:
+        if part.damage is not None:
+            yield Unreadable(part.where, part.name, part.damage)
+            return
+        wanted = {ours: self.columns.get(ours, ours) for ours in ("image", *METADATA_COLUMNS, *KEY_COLUMNS)}
+        present = {ours: theirs for ours, theirs in wanted.items() if theirs in part.names}
+        row = start
+        try:
+            for values in part.read(sorted(set(present.values())), start, stop):
+                yield _entry(values, present, part, row)
+                row += 1
+        except InputError as error:
+            for lost in range(row, stop):
+                yield Unreadable(f"{part.where}, row {lost}", f"{part.name}#{lost}", str(error))
+
+
+def read_images(path: str | Path, columns: Mapping[str, str] | None = None) -> Iterator[SourceImage]:
     """Every image of the source, in a fixed order (file name, then row).
 
     ``columns`` maps our names to the source's: ``{"subject": "person"}``. Columns that are absent
@@ -41,25 +171,10 @@ def read_images(path: Path, columns: Mapping[str, str] | None = None) -> Iterato
     Raises:
         InputError: nothing is there, a file is unreadable, or an image does not decode.
     """
-    path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path}: no such file or folder")
-    if path.is_file():
-        if path.suffix != ".parquet":
-            raise InputError(f"{path}: an image source is a folder, a Parquet file or a dataset directory")
-        yield from _read_parquet(path, columns or {})
-        return
-    root = path / "data" if (path / "manifest.json").is_file() else path
-    files = sorted(p for p in root.rglob("*") if p.is_file() and not p.name.startswith("."))
-    tables = [p for p in files if p.suffix == ".parquet"]
-    pictures = [p for p in files if p.suffix.lower() in IMAGE_SUFFIXES]
-    if not tables and not pictures:
-        raise InputError(f"{path}: holds neither images nor Parquet files")
-    for table in tables:
-        yield from _read_parquet(table, columns or {})
-    for picture in [] if tables else pictures:
-        where = str(picture.relative_to(path))
-        yield SourceImage(decode_rgb(picture.read_bytes(), str(picture)), where, source_id=where)
+    for entry in ImageSource.open(path, columns).read():
+        if isinstance(entry, Unreadable):
+            raise InputError(entry.reason)
+        yield entry
 
 
 def canonical(image: SourceImage) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -67,43 +182,61 @@ def canonical(image: SourceImage) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return np.ascontiguousarray(image.pixels[:, ::-1]) if image.side == "image_right" else image.pixels
 
 
-def _read_parquet(path: Path, columns: Mapping[str, str]) -> Iterator[SourceImage]:
-    try:
-        file = pq.ParquetFile(path)
-        names = set(file.schema_arrow.names)
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: not a readable Parquet file ({_first_line(error)})") from error
-    wanted = {ours: columns.get(ours, ours) for ours in ("image", *METADATA_COLUMNS)}
-    if wanted["image"] not in names:
-        raise InputError(f"{path}: no column {wanted['image']!r}; it has {', '.join(sorted(names))}")
-    missing = [theirs for ours, theirs in columns.items() if theirs not in names and ours in wanted]
-    if missing:
-        raise InputError(f"{path}: no column {missing[0]!r}; it has {', '.join(sorted(names))}")
-    present = {ours: theirs for ours, theirs in wanted.items() if theirs in names}
-    row = 0
-    try:
-        for batch in file.iter_batches(100, columns=sorted(set(present.values()))):
-            for values in batch.to_pylist():
-                yield _from_row(values, present, f"{path}, row {row}")
-                row += 1
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}, after row {row}: unreadable ({_first_line(error)})") from error
-
-
-def _from_row(values: Mapping[str, Any], present: Mapping[str, str], where: str) -> SourceImage:
-    cell = values[present["image"]]
-    data = cell.get("bytes") if isinstance(cell, dict) else cell
-    if not isinstance(data, bytes):
-        raise InputError(f"{where}: the image column holds no bytes")
-    meta = {
+def _entry(values: Mapping[str, Any], present: Mapping[str, str], part: TablePart, row: int) -> Entry:
+    where = f"{part.where}, row {row}"
+    meta: dict[str, Any] = {
         ours: None if values[present[ours]] is None else str(values[present[ours]])
         for ours in METADATA_COLUMNS
         if ours in present
     }
-    if meta.get("side") not in (None, *SIDES):
-        raise InputError(f"{where}: side is {meta['side']!r}: must be {' or '.join(SIDES)}")
-    return SourceImage(decode_rgb(data, where), where, **meta)
+    source_id = meta.pop("source_id", None) or f"{part.name}#{row}"
+    try:
+        cell = values[present["image"]]
+        data = cell.get("bytes") if isinstance(cell, dict) else cell
+        if data is None and isinstance(part, ArrowPart) and isinstance(cell, dict):
+            data = _linked(cell.get("path"))  # datasets keeps a path where it was given files
+        if not isinstance(data, bytes):
+            raise InputError(f"{where}: the image column holds no bytes")
+        if meta.get("side") not in (None, *SIDES):
+            raise InputError(f"{where}: side is {meta['side']!r}: must be {' or '.join(SIDES)}")
+        pixels = decode_rgb(data, where)
+    except InputError as error:
+        return Unreadable(where, source_id, str(error))
+    meta |= {ours: _whole(values[present[ours]]) for ours in KEY_COLUMNS if ours in present}
+    name = cell.get("path") if isinstance(cell, dict) else None
+    return SourceImage(pixels, where, source_id=source_id, name=name, **meta)
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _linked(path: object) -> bytes | None:
+    try:
+        return Path(path).read_bytes() if isinstance(path, str) else None
+    except OSError:
+        return None
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _saved_tables(path: Path) -> list[TablePart]:
+    """The parts of a folder that ``Dataset.save_to_disk`` or ``DatasetDict.save_to_disk`` wrote."""
+    states = sorted([*path.glob("state.json"), *path.glob("*/state.json")])
+    files = [f for state in states for f in sorted(state.parent.glob("*.arrow"))]
+    return [ArrowPart.open(f, str(f.relative_to(path))) for f in files]
+
+
+def _hub_tables(name: str) -> list[TablePart]:
+    """Download a Hub dataset through ``datasets`` (its cache holds Arrow files) and list its parts."""
+    from datasets import load_dataset
+
+    repo_id = name.removeprefix(HUB)
+    try:
+        splits = load_dataset(repo_id)
+    except Exception as error:  # the library raises many types for "not there", "no network", "no images"
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{name}: datasets cannot load it ({first})") from error
+    return [
+        ArrowPart.open(Path(file["filename"]), f"{split}/{number}")
+        for split, rows in splits.items()
+        for number, file in enumerate(rows.cache_files)
+    ]

@@ -1,0 +1,100 @@
+"""Tables of images, a range of rows at a time: Parquet files, and the Arrow files of ``datasets``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from syper_data.errors import InputError
+
+_BATCH = 32  # rows decoded from the table at once; photos may be megabytes each
+
+
+@dataclass(frozen=True)
+class TablePart:
+    """One table file: where it lies, its name in the source, rows and columns; ``damage`` is the
+    one-line reason why it can't be read, or None."""
+
+    where: str
+    name: str
+    bytes: int
+    rows: int
+    names: frozenset[str]
+    damage: str | None = None
+
+    def read(self, columns: Sequence[str], start: int, stop: int) -> Iterator[dict[str, Any]]:
+        """Rows ``start .. stop - 1`` as dictionaries; :class:`InputError` at the damaged place."""
+        raise NotImplementedError
+
+
+class ParquetPart(TablePart):
+    """A Parquet file."""
+
+    @classmethod
+    def open(cls, path: Path, name: str) -> ParquetPart:
+        """Read the footer only."""
+        try:
+            with pq.ParquetFile(path) as file:
+                names = frozenset(file.schema_arrow.names)
+                return cls(str(path), name, path.stat().st_size, file.metadata.num_rows, names)
+        except (pa.ArrowException, OSError) as error:
+            reason = f"{path}: not a readable Parquet file ({_first_line(error)})"
+            return cls(str(path), name, path.stat().st_size, 0, frozenset(), reason)
+
+    def read(self, columns: Sequence[str], start: int, stop: int) -> Iterator[dict[str, Any]]:
+        """As in the base class; only the row groups that the range touches are read."""
+        row = start
+        try:
+            with pq.ParquetFile(self.where) as file:
+                first = 0
+                for group in range(file.num_row_groups):
+                    end = first + file.metadata.row_group(group).num_rows
+                    if first < stop and start < end:
+                        at = first
+                        for batch in file.iter_batches(_BATCH, row_groups=[group], columns=list(columns)):
+                            low, high = max(start - at, 0), min(stop - at, len(batch))
+                            if low < high:
+                                for values in batch.slice(low, high - low).to_pylist():
+                                    yield values
+                                    row += 1
+                            at += len(batch)
+                    first = end
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{self.where}, after row {row}: unreadable ({_first_line(error)})") from error
+
+
+class ArrowPart(TablePart):
+    """An Arrow stream file, as ``datasets`` keeps in its cache and in ``save_to_disk`` folders."""
+
+    @classmethod
+    def open(cls, path: Path, name: str) -> ArrowPart:
+        """Map the file; no row is decoded."""
+        try:
+            table = _arrow_table(path)
+            return cls(str(path), name, path.stat().st_size, table.num_rows, frozenset(table.schema.names))
+        except (pa.ArrowException, OSError) as error:
+            reason = f"{path}: not a readable Arrow file ({_first_line(error)})"
+            return cls(str(path), name, path.stat().st_size, 0, frozenset(), reason)
+
+    def read(self, columns: Sequence[str], start: int, stop: int) -> Iterator[dict[str, Any]]:
+        """As in the base class."""
+        try:
+            table = _arrow_table(Path(self.where)).select(list(columns))
+            for at in range(start, stop, _BATCH):
+                yield from table.slice(at, min(_BATCH, stop - at)).to_pylist()
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{self.where}: unreadable ({_first_line(error)})") from error
+
+
+def _arrow_table(path: Path) -> pa.Table:
+    with pa.memory_map(str(path)) as file:
+        return pa.ipc.open_stream(file).read_all()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
