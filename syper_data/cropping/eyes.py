@@ -12,13 +12,12 @@ import numpy as np
 
 from syper_data.cropping.geometry import Points, Square, cut, eye_squares, inter_eye_distance, to_photo
 from syper_data.cropping.iris import find_circle
+from syper_data.cropping.iris_search import IRIS_RATIO
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
-IRIS_RATIO = 5.4  # inter-eye distances in iris diameters: 63 mm against 11.7 mm
-
 # Set on one half of a collection of aligned generated faces, tested on the other (benchmarks/cropping.py)
-_INWARD = 0.91  # CenterFace's eyes are this much too far apart
+_INWARD = 0.9  # CenterFace's eyes are this much too far apart
 _BELOW = 0.02  # the lids' opening is centred below the iris, in inter-eye distances: the upper lid covers more
 _TRUST = 0.7  # weight of the iris against the detector
 _WEAK = 0.2  # below this strength there is no iris to see: closed, behind dark glasses, a few pixels
@@ -40,7 +39,7 @@ def refine_eyes(photo: Pixels, landmarks: Points) -> Points:
         red = cut(photo, window, _PATCH)[:, :, 0].astype(np.float32)  # where skin and sclera are brightest
         red = np.minimum(red, np.percentile(red, 97))  # a catch-light is no edge
         circle = find_circle(
-            red, (0.72 * radius, 1.3 * radius), arc=45, spread=0.07 * unit, expected_radius=radius
+            red, (0.72 * radius, 1.3 * radius), arc=45, reach=16, spread=0.07 * unit, expected_radius=radius
         )
         if circle.strength >= _WEAK:
             u, v = circle.x / _PATCH - 0.5, circle.y / _PATCH - 0.5 + _BELOW / _SIDE
