@@ -54,7 +54,7 @@ PROJECTED = replace(
     ).augment,
 )
 
-VARIETY = replace(PROJECTED, adversary=ProjectedConfig(width=8, variety=1.0))
+VARIETY = replace(PROJECTED, adversary=ProjectedConfig(width=8, joint_norm=True, variety=1.0))
 
 
 def crops(count: int = 6, seed: int = 0, side: int = 16, subjects: int = 0) -> list[SourceImage]:

@@ -111,6 +111,16 @@ class Adversary(nn.Module, ABC):
     def judge(self, seen: Seen, c: Tensor | None) -> list[Tensor]:
         """Logits, high for real: float32 [n, k], one tensor a scale."""
 
+    def judge_both(
+        self, real: Seen, real_c: Tensor | None, fake: Seen, fake_c: Tensor | None
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Logits of reals and fakes, for the adversary's own step."""
+        return self.judge(real, real_c), self.judge(fake, fake_c)
+
+    def judge_fakes(self, real: Seen, real_c: Tensor | None, fake: Seen, fake_c: Tensor | None) -> list[Tensor]:
+        """Logits of fakes, for the generator's step; ``real`` is there for a judge that compares."""
+        return self.judge(fake, fake_c)
+
     @abstractmethod
     def discriminator_terms(self, real: list[Tensor], fake: list[Tensor]) -> Terms:
         """The adversary's loss from logits; ``loss_d`` is the entry of the adversarial loss."""

@@ -38,6 +38,8 @@ class ProjectedConfig(AdversaryConfig):
     the generator no gradient back (without it, training was seen to drift into saturated colours
     within 3 kimg). ``input_size`` is the side of what the feature net sees, a power of two from 128
     on; None is the generator's resolution. ``label_dim`` is the width of the class embedding.
+    ``joint_norm`` normalises reals and fakes in one batch: apart, each by its own mean and deviation,
+    fakes that are too alike look as varied to the discriminator as reals do.
     ``variety`` weighs the energy distance of :mod:`syper_data.gan.variety` (0: off).
     """
 
@@ -46,6 +48,7 @@ class ProjectedConfig(AdversaryConfig):
     range_penalty: float = 100.0
     input_size: int | None = None
     label_dim: int = 64
+    joint_norm: bool = False
     variety: float = 0.0
 
     def __post_init__(self) -> None:
@@ -56,6 +59,8 @@ class ProjectedConfig(AdversaryConfig):
         check_whole("adversary.label_dim", self.label_dim, 1, 4096)
         check_number("adversary.range_penalty", self.range_penalty)
         check_number("adversary.variety", self.variety)
+        if not isinstance(self.joint_norm, bool):
+            raise ConfigError(f"adversary.joint_norm is {self.joint_norm!r}: must be true or false")
         if self.input_size is not None:
             check_resolution("adversary.input_size", self.input_size, 128, 1024)
 
@@ -221,6 +226,21 @@ class ProjectedAdversary(Adversary):
 
     def judge(self, seen: Seen, c: Tensor | None) -> list[Tensor]:
         return self.discriminator.judge(seen.judged, c)
+
+    def judge_both(
+        self, real: Seen, real_c: Tensor | None, fake: Seen, fake_c: Tensor | None
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        if not self.config.joint_norm:
+            return super().judge_both(real, real_c, fake, fake_c)
+        pyramid = [torch.cat(pair) for pair in zip(real.judged, fake.judged, strict=True)]
+        c = None if real_c is None or fake_c is None else torch.cat([real_c, fake_c])
+        logits, n = self.discriminator.judge(pyramid, c), len(real.images)
+        return [x[:n] for x in logits], [x[n:] for x in logits]
+
+    def judge_fakes(self, real: Seen, real_c: Tensor | None, fake: Seen, fake_c: Tensor | None) -> list[Tensor]:
+        if not self.config.joint_norm:
+            return super().judge_fakes(real, real_c, fake, fake_c)
+        return self.judge_both(real, real_c, fake, fake_c)[1]
 
     def discriminator_terms(self, real: list[Tensor], fake: list[Tensor]) -> Terms:
         return {"loss_d": Term(hinge_discriminator_loss(real, fake))}

@@ -111,7 +111,7 @@ class TrainingRun:
             real = self.adversary.look(self.augmenter(reals.images, n, rng, self.team))
 
         values = self._teach_adversary(real, reals.c, seen.detach(), fakes.c)
-        values |= self._teach_generator(fakes, seen, real)
+        values |= self._teach_generator(fakes, seen, real, reals.c)
         if self.adversary.penalty_interval and self.step % self.adversary.penalty_interval == 0:
             values |= self._penalise_adversary(real.images, reals.c)
         if self._paths and self.step % self._paths == 0:
@@ -128,8 +128,7 @@ class TrainingRun:
         self, real: Seen, real_c: Tensor | None, fake: Seen, fake_c: Tensor | None
     ) -> dict[str, Tensor]:
         self.adversary.trained.requires_grad_(True)
-        real_logits = self.adversary.judge(real, real_c)
-        fake_logits = self.adversary.judge(fake, fake_c)
+        real_logits, fake_logits = self.adversary.judge_both(real, real_c, fake, fake_c)
         terms = self.adversary.discriminator_terms(real_logits, fake_logits)
         values = self._descend(self.adversary_optimiser, self.adversary.trained, terms)
         with torch.no_grad():
@@ -138,9 +137,9 @@ class TrainingRun:
             values["sign"] = torch.cat([x.flatten() for x in real_logits]).sign().mean()
         return values
 
-    def _teach_generator(self, fakes: Fakes, seen: Seen, real: Seen) -> dict[str, Tensor]:
+    def _teach_generator(self, fakes: Fakes, seen: Seen, real: Seen, real_c: Tensor | None) -> dict[str, Tensor]:
         self.adversary.trained.requires_grad_(False)
-        logits = self.adversary.judge(seen, fakes.c)
+        logits = self.adversary.judge_fakes(real, real_c, seen, fakes.c)
         terms = self.adversary.generator_terms(logits, seen, fakes, real)
         return self._descend(self.generator_optimiser, self.generator, terms)
 

@@ -13,10 +13,11 @@ import torch
 
 from small_training import PROJECTED, RECIPE, VARIETY, crops, make_run, needs_extra, same
 from syper_data.errors import ConfigError
+from syper_data.gan.adversary import Seen
 from syper_data.gan.crops import load_crops
 from syper_data.gan.parallel import Team
 from syper_data.gan.preparation import check_team
-from syper_data.gan.projected import ProjectedAdversary
+from syper_data.gan.projected import ProjectedAdversary, ProjectedConfig
 from syper_data.gan.recipe import TrainingRecipe
 from syper_data.gan.training_run import TrainingRun
 
@@ -231,3 +232,23 @@ def test_a_conditional_projected_adversary_learns_its_labels() -> None:
     assert not any(torch.allclose(a, b, atol=1e-6) for a, b in zip(first, second, strict=True))
     with pytest.raises(ValueError, match="labels"):
         run.adversary.judge(seen, None)
+
+
+@needs_extra
+def test_joint_normalisation_shows_the_adversary_that_fakes_are_alike() -> None:
+    apart, joint = (
+        make_run(replace(PROJECTED, adversary=ProjectedConfig(width=8, joint_norm=j))) for j in (False, True)
+    )
+    real = apart.adversary.look(apart._reals(torch.Generator().manual_seed(0)).images)
+    alike = Seen(real.images, [x.mean(dim=0) + 0.01 * (x - x.mean(dim=0)) for x in real.judged])
+
+    def spread(run: TrainingRun) -> float:
+        _, fakes = run.adversary.judge_both(real, None, alike, None)
+        return float(torch.cat(fakes, dim=1).std(dim=0).mean())
+
+    assert torch.equal(
+        joint.adversary.judge_fakes(real, None, alike, None)[0],
+        joint.adversary.judge_both(real, None, alike, None)[1][0],
+    )
+    # apart, batch norm brings the differences among the fakes back to size; together they stay small
+    assert spread(joint) < 0.2 * spread(apart)
