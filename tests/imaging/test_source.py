@@ -164,3 +164,27 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded() -> None:
     Image.new("1", (9000, 9000)).save(bomb, "PNG")
     with pytest.raises(InputError, match="9000x9000 is 81 megapixels, more than 64"):
         decode_rgb(bomb.getvalue(), "x")
+
+
+def test_a_hub_dataset_is_loaded_only_when_hf_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    features = datasets.Features({"image": datasets.Image()})
+    made = datasets.Dataset.from_dict({"image": [{"bytes": png(i), "path": None} for i in range(2)]}, features)
+    made.save_to_disk(str(tmp_path / "cache"))
+    asked = []
+
+    def load(name: str) -> object:
+        asked.append(name)
+        if name == "owner/absent":
+            raise FileNotFoundError("no such dataset\nmore")
+        return datasets.DatasetDict({"train": datasets.load_from_disk(str(tmp_path / "cache"))})
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    found = list(ImageSource.open("hf:owner/faces").read())
+    assert [e.source_id for e in found] == ["train/0#0", "train/0#1"]
+    with pytest.raises(InputError, match=r"hf:owner/absent: datasets cannot load it \(no such dataset\)$"):
+        ImageSource.open("hf:owner/absent")
+    with pytest.raises(InputError, match="no such file or folder"):
+        ImageSource.open("owner/faces")
+    assert asked == ["owner/faces", "owner/absent"]
