@@ -53,8 +53,9 @@ def faces(source: Path) -> None:
         errors.append(np.linalg.norm(np.array(rows[0]["landmarks"])[:2] - known, axis=1) / distance)
     e = np.array(errors)
     print(
-        f"eye centres from the known places, in inter-eye distances: mean {e.mean():.3f}, median {np.median(e):.3f}, "
-        f"95th percentile {np.percentile(e, 95):.3f}, max {e.max():.3f}; within 5 %: {np.mean(e <= 0.05):.1%} of eyes"
+        f"eye centres from the known places, in inter-eye distances: mean {e.mean():.3f}, "
+        f"median {np.median(e):.3f}, 95th percentile {np.percentile(e, 95):.3f}, max {e.max():.3f}; "
+        f"within 5 %: {np.mean(e <= 0.05):.1%} of eyes"
     )
 
 
@@ -82,8 +83,8 @@ def irises(source: Path, count: int = 300) -> None:
     print(f"diameter: median {statistics.median(diameters):.1f} px")
     spread = np.concatenate([np.array(v) / np.median(v) - 1 for v in found.values() if len(v) > 2])
     print(
-        f"within one eye ({len(spread)} images of eyes with 3 or more): half lie within {np.median(abs(spread)):.1%} "
-        f"of their eye's median, 90 % within {np.percentile(abs(spread), 90):.1%}; "
+        f"within one eye ({len(spread)} images of eyes with 3 or more): half lie within "
+        f"{np.median(abs(spread)):.1%} of their eye's median, 90 % within {np.percentile(abs(spread), 90):.1%}; "
         f"{np.mean(abs(spread) > 0.1):.1%} are off by more than 10 %"
     )
 

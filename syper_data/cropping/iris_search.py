@@ -17,6 +17,7 @@ IRIS_RATIO = 5.4  # inter-eye distances in iris diameters: 63 mm against 11.7 mm
 
 _COARSE = 44  # pixels of the shorter side in the first look
 _PUPIL, _LIMBUS, _VIS_LIMBUS = 0.4, 0.12, 0.25  # least contrast, in standard deviations of the searched patch
+_LEVELS, _PUPIL_LEVELS = 4, 10  # least contrast of a visible-light iris and of a pupil, in levels of 0..255
 _RATIO = (0.15, 0.8)  # pupil to iris diameter of a living eye, with room
 
 
@@ -51,6 +52,8 @@ def _iris_at_centre(pixels: Pixels) -> Iris | str:
     circle = find_circle(
         red, (0.65 * radius, 1.45 * radius), arc=45, reach=16, spread=0.06 * size, expected_radius=radius
     )
+    if circle.contrast < _LEVELS:
+        return f"iris boundary contrast {circle.contrast:.1f} of 255 is below {_LEVELS}: too dark, or no eye"
     if circle.strength < _VIS_LIMBUS:
         return f"iris boundary contrast {circle.strength:.2f} is below {_VIS_LIMBUS}: eye closed or covered"
     x, y = to_photo(window, circle.x / size - 0.5, circle.y / size - 0.5)
@@ -71,6 +74,8 @@ def _pupil_first(pixels: Pixels) -> Iris | str:
         circle = find_circle(patch, (6.5, 16.0), arc=75, reach=8)
         x, y = to_photo(window, circle.x / 48 - 0.5, circle.y / 48 - 0.5)
         radius = circle.radius * window.side / 48
+    if circle.contrast < _PUPIL_LEVELS:
+        return f"pupil contrast {circle.contrast:.1f} of 255 is below {_PUPIL_LEVELS}: too dark, or no eye"
     if circle.strength < _PUPIL:
         return f"pupil contrast {circle.strength:.2f} is below {_PUPIL}: eye closed, covered or out of focus"
     return _limbus(pixels, x, y, radius)

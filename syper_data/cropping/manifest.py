@@ -18,13 +18,13 @@ GEOMETRY = {
     "alignment": "similarity, least squares over the given points (Umeyama 1991)",
     "centre": "the eye landmark",
     "side": "inter-eye distance",
-    "resampling": "once; bicubic, area average where reduced",
+    "resampling": "once; bicubic, antialiased where reduced",
     "border": "reflected",
 }
 ONE_EYE_GEOMETRY = {
     "centre": "iris centre",
     "side": "iris_diameters iris diameters",
-    "resampling": "once; bicubic, area average where reduced",
+    "resampling": "once; bicubic, antialiased where reduced",
     "border": "reflected",
 }
 

@@ -167,6 +167,8 @@ class Manifest:
             raise InputError(f"{where}: not a readable manifest (not JSON)") from error
         if not isinstance(content, dict) or content.get("schema") != SCHEMA:
             found = content.get("schema") if isinstance(content, dict) else None
+            if str(found).startswith("syper-crops/"):
+                raise InputError(f"{where}: these are crops of photos; only sampled datasets can be made again")
             raise InputError(f"{where}: schema is {found!r}, this toolkit reads {SCHEMA!r}")
         try:
             manifest = cls(

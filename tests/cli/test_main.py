@@ -22,7 +22,7 @@ def test_help_groups_the_commands_by_step() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["train-generator", "evaluate", "release", "convert", "sample", "verify", "export-hf"]
+    "name", ["crop", "train-generator", "evaluate", "release", "convert", "sample", "verify", "export-hf"]
 )
 def test_every_command_explains_itself(name: str) -> None:
     done = run(name, "--help")
@@ -55,6 +55,9 @@ def test_sample_and_verify_work_from_the_shell(tiny: Path, tmp_path: Path) -> No
         (["sample", "--from-manifest", "absent.json"], "absent.json: cannot be read"),
         (["sample", "--from-manifest", "m.json", "--psi", "0.5"], "--from-manifest and --psi exclude each other"),
         (["sample", "--n", "5", "--generator", "nothing.safetensors"], "neither a generator file nor a bundled"),
+        (["crop", "nowhere", "eyes"], "nowhere: no such file or folder"),
+        (["crop", ".", "eyes", "--fixed-eyes", "1"], "x1,y1,x2,y2"),
+        (["crop", ".", "eyes", "--columns", "x"], "--columns is 'x'"),
         (["verify", "nowhere"], "nowhere: no such folder"),
         (["verify", ".", "--rows", "many"], "--rows is 'many'"),
         (["convert", "absent.pkl", "x.safetensors"], "absent.pkl"),
@@ -100,7 +103,17 @@ def test_a_truncated_generator_file_is_one_line(tiny: Path, tmp_path: Path) -> N
 
 
 def test_the_python_api_names_what_it_lacks() -> None:
-    names = {"sample", "generate", "verify", "convert", "evaluate", "release", "export_hf", "train_generator"}
-    assert names <= set(dir(syper_data))
+    steps = {
+        "crop",
+        "sample",
+        "generate",
+        "verify",
+        "convert",
+        "evaluate",
+        "release",
+        "export_hf",
+        "train_generator",
+    }
+    assert steps <= set(dir(syper_data))
     with pytest.raises(AttributeError, match="no attribute 'sing'"):
         _ = syper_data.sing

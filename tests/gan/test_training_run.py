@@ -243,12 +243,8 @@ def test_joint_normalisation_shows_the_adversary_that_fakes_are_alike() -> None:
     alike = Seen(real.images, [x.mean(dim=0) + 0.01 * (x - x.mean(dim=0)) for x in real.judged])
 
     def spread(run: TrainingRun) -> float:
-        _, fakes = run.adversary.judge_both(real, None, alike, None)
+        fakes = run.adversary.judge_fakes(real, None, alike, None)
         return float(torch.cat(fakes, dim=1).std(dim=0).mean())
 
-    assert torch.equal(
-        joint.adversary.judge_fakes(real, None, alike, None)[0],
-        joint.adversary.judge_both(real, None, alike, None)[1][0],
-    )
     # apart, batch norm brings the differences among the fakes back to size; together they stay small
     assert spread(joint) < 0.2 * spread(apart)

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from syper_data.errors import InputError
-from syper_data.imaging.codec import decode, encode, encoder_identity
-from syper_data.imaging.source import canonical, read_images
+from syper_data.imaging.codec import decode, decode_rgb, encode, encoder_identity
+from syper_data.imaging.source import ImageSource, SourceImage, Unreadable, canonical, read_images
 
 
 def png(seed: int, size: int = 6) -> bytes:
@@ -82,3 +82,109 @@ def write(path: Path, data: bytes) -> Path:
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(data)
     return path
+
+
+def test_what_is_broken_is_a_value_in_its_place_and_the_rest_is_read(tmp_path: Path) -> None:
+    for name, data in (("a.png", png(0)), ("b.png", b""), ("c.png", png(1)[:50]), ("d.png", png(2))):
+        write(tmp_path / "d" / name, data)
+    source = ImageSource.open(tmp_path / "d")
+    entries = list(source.read())
+    assert len(source) == 4
+    assert [type(e) for e in entries] == [SourceImage, Unreadable, Unreadable, SourceImage]
+    assert [e.source_id for e in entries] == ["a.png", "b.png", "c.png", "d.png"]
+    assert "empty (0 bytes)" in entries[1].reason  # type: ignore[union-attr]
+    assert [e.source_id for e in source.read(2, 4)] == ["c.png", "d.png"]
+
+
+def test_any_range_of_rows_is_read_across_tables_and_a_broken_table_is_one_entry(tmp_path: Path) -> None:
+    table(tmp_path / "a.parquet", sample=[str(i) for i in range(70)])
+    write(tmp_path / "b.parquet", b"PAR1 not really")
+    table(tmp_path / "c.parquet", sample=["x", "y"], source_id=["one", None])
+    source = ImageSource.open(tmp_path)
+    assert len(source) == 73
+    part = list(source.read(66, 73))
+    assert [e.source_id for e in part] == [
+        "a.parquet#66", "a.parquet#67", "a.parquet#68", "a.parquet#69", "b.parquet", "one", "c.parquet#1",
+    ]  # fmt: skip
+    assert [e.sample for e in part if isinstance(e, SourceImage)] == ["66", "67", "68", "69", "x", "y"]
+    whole = list(source.read())
+    assert np.array_equal(whole[68].pixels, part[2].pixels)  # type: ignore[union-attr]
+
+
+def test_a_row_without_an_image_is_listed_and_keys_are_carried(tmp_path: Path) -> None:
+    images = [{"bytes": png(0), "path": "p.png"}, {"bytes": None, "path": None}, {"bytes": b"x", "path": None}]
+    pq.write_table(pa.table({"image": images, "seed": [7, 8, 9], "label": [1, None, 2]}), tmp_path / "t.parquet")
+    first, second, third = ImageSource.open(tmp_path / "t.parquet").read()
+    assert isinstance(first, SourceImage)
+    assert (first.seed, first.label, first.name, first.source_id) == (7, 1, "p.png", "t.parquet#0")
+    assert isinstance(second, Unreadable)
+    assert "row 1: the image column holds no bytes" in second.reason
+    assert isinstance(third, Unreadable)
+
+
+def test_a_folder_that_datasets_saved_is_read(tmp_path: Path) -> None:
+    import datasets
+
+    images = [{"bytes": png(i), "path": None} for i in range(3)]
+    features = datasets.Features({"image": datasets.Image(), "subject": datasets.Value("string")})
+    saved = datasets.Dataset.from_dict({"image": images, "subject": ["a", "b", "c"]}, features)
+    saved.save_to_disk(str(tmp_path / "one"))
+    datasets.DatasetDict({"train": saved, "test": saved.select([0])}).save_to_disk(str(tmp_path / "two"))
+    assert [i.subject for i in read_images(tmp_path / "one")] == ["a", "b", "c"]
+    assert sorted(str(i.subject) for i in read_images(tmp_path / "two")) == ["a", "a", "b", "c"]
+
+
+def test_a_changed_source_has_another_listing_digest(tmp_path: Path) -> None:
+    write(tmp_path / "d" / "a.png", png(0))
+    before = ImageSource.open(tmp_path / "d").listing_sha256()
+    assert ImageSource.open(tmp_path / "d").listing_sha256() == before
+    write(tmp_path / "d" / "b.png", png(1))
+    assert ImageSource.open(tmp_path / "d").listing_sha256() != before
+
+
+def test_photos_are_decoded_upright_and_as_8_bit_rgb() -> None:
+    grey = np.arange(48, dtype=np.uint8).reshape(6, 8) * 5
+    deep = io.BytesIO()
+    Image.fromarray(grey.astype(np.uint16) * 256 + 200).save(deep, "PNG")
+    assert np.array_equal(decode_rgb(deep.getvalue(), "x"), np.repeat(grey[:, :, None], 3, 2))
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    turned = io.BytesIO()
+    Image.fromarray(grey[::-1, ::-1].copy()).save(turned, "PNG", exif=exif)
+    assert np.array_equal(decode_rgb(turned.getvalue(), "x")[:, :, 0], grey)
+    clear = np.zeros((2, 2, 4), np.uint8)
+    clear[0, 0] = (10, 20, 30, 255)
+    alpha = io.BytesIO()
+    Image.fromarray(clear).save(alpha, "PNG")
+    assert decode_rgb(alpha.getvalue(), "x").tolist() == [[[10, 20, 30], [255] * 3], [[255] * 3, [255] * 3]]
+
+
+def test_a_decompression_bomb_is_refused_before_it_is_decoded() -> None:
+    bomb = io.BytesIO()
+    Image.new("1", (9000, 9000)).save(bomb, "PNG")
+    with pytest.raises(InputError, match="9000x9000 is 81 megapixels, more than 64"):
+        decode_rgb(bomb.getvalue(), "x")
+
+
+def test_a_hub_dataset_is_loaded_only_when_hf_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    features = datasets.Features({"image": datasets.Image()})
+    made = datasets.Dataset.from_dict({"image": [{"bytes": png(i), "path": None} for i in range(2)]}, features)
+    made.save_to_disk(str(tmp_path / "cache"))
+    asked = []
+
+    def load(name: str) -> object:
+        asked.append(name)
+        if name == "owner/absent":
+            raise FileNotFoundError("no such dataset\nmore")
+        return datasets.DatasetDict({"train": datasets.load_from_disk(str(tmp_path / "cache"))})
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    found = list(ImageSource.open("hf:owner/faces").read())
+    assert [e.source_id for e in found] == ["train/0#0", "train/0#1"]
+    with pytest.raises(InputError, match=r"hf:owner/absent: datasets cannot load it \(no such dataset\)$"):
+        ImageSource.open("hf:owner/absent")
+    with pytest.raises(InputError, match="no such file or folder"):
+        ImageSource.open("owner/faces")
+    assert asked == ["owner/faces", "owner/absent"]
