@@ -39,7 +39,7 @@ class ProjectedConfig(AdversaryConfig):
     within 3 kimg). ``input_size`` is the side of what the feature net sees, a power of two from 128
     on; None is the generator's resolution. ``label_dim`` is the width of the class embedding.
     ``joint_norm`` normalises reals and fakes in one batch: apart, each by its own mean and deviation,
-    fakes that are too alike look as varied to the discriminator as reals do.
+    fakes of too little contrast look to the discriminator as reals do.
     ``variety`` weighs the energy distance of :mod:`syper_data.gan.variety` (0: off).
     """
 
