@@ -72,16 +72,10 @@ def command(source: str, out: Path, columns: tuple[str, ...], quiet: bool, **opt
     """
     from syper_data.cli.progress import ProgressLine
     from syper_data.cropping.crop import crop
-    from syper_data.errors import UsageError
+    from syper_data.imaging.columns import parse_columns
 
-    names = {}
-    for pair in columns:
-        ours, separator, theirs = pair.partition("=")
-        if not separator or not ours or not theirs:
-            raise UsageError(f"--columns is {pair!r}: must look like subject=person")
-        names[ours] = theirs
     with ProgressLine("cropping", "photos", quiet) as line:
-        made = crop(source, out, columns=names, report=line.update, **options)  # type: ignore[arg-type]
+        made = crop(source, out, columns=parse_columns(columns), report=line.update, **options)  # type: ignore[arg-type]
     if quiet:
         return
     click.echo(

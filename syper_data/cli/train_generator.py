@@ -46,16 +46,9 @@ def command(
     Writes a checkpoint, the averaged generator, a contact sheet and a line of training.jsonl every
     few thousand images. Under torchrun, or accelerate launch, the processes share each batch.
     """
-    from syper_data.errors import UsageError
     from syper_data.execution.memory import keep_freed_memory
     from syper_data.gan.training import train_generator
-
-    names = {}
-    for pair in columns:
-        ours, separator, theirs = pair.partition("=")
-        if not separator or not ours or not theirs:
-            raise UsageError(f"--columns is {pair!r}: must look like side=eye")
-        names[ours] = theirs
+    from syper_data.imaging.columns import parse_columns
 
     def show(line: dict[str, object]) -> None:
         if not quiet:
@@ -65,7 +58,7 @@ def command(
     keep_freed_memory()
     with _process_group() as leads:
         weights = train_generator(
-            recipe, data, out, columns=names, holdout=holdout, init_from=init_from, report=show
+            recipe, data, out, columns=parse_columns(columns), holdout=holdout, init_from=init_from, report=show
         )
     if leads and not quiet:
         click.echo(f"{weights}: syper-data sample --generator {weights} --n 1000")

@@ -26,6 +26,7 @@ from syper_data.evaluation.judge import Judge, open_judge
 from syper_data.evaluation.page import render_page
 from syper_data.evaluation.pictures import Picture, sweep_plot
 from syper_data.gan.generator_file import GeneratorFile
+from syper_data.imaging.columns import parse_columns
 
 _PICTURES = ("samples.jpg", "distances.png", "psi-sweep.png", "neighbours-*.jpg")
 
@@ -101,7 +102,7 @@ def evaluate(
     if stored and (sweep or psi != 1.0 or seed_start or (noise_mode, precision) != ("const", "auto")):
         raise UsageError("a dataset is judged as stored: only a generator takes psi, seeds, noise and precision")
     judge = judge or open_judge()
-    names = columns if isinstance(columns, Mapping) else _pairs(columns or ())
+    names = columns if isinstance(columns, Mapping) else parse_columns(columns or ())
     loaded = None if stored else open_judged_generator(generator)
     given = read_dataset(Path(str(generator)), n or MOST_IMAGES, names) if stored else None
     side = loaded.config.resolution if loaded else given.pixels.shape[1] if given else None
@@ -166,13 +167,3 @@ def _parse_sweep(values: str | Sequence[float] | None) -> list[float]:
     if any(not math.isfinite(v) or not -2 <= v <= 2 for v in numbers) or len(set(numbers)) < len(numbers):
         raise UsageError(f"--psi-sweep is {values!r}: must be different numbers in -2..2")
     return numbers
-
-
-def _pairs(columns: Sequence[str]) -> dict[str, str]:
-    names = {}
-    for pair in columns:
-        ours, separator, theirs = pair.partition("=")
-        if not separator or not ours or not theirs:
-            raise UsageError(f"--columns is {pair!r}: must look like side=eye")
-        names[ours] = theirs
-    return names

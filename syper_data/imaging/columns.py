@@ -1,0 +1,22 @@
+"""Which of a source's columns hold what: ``OURS=THEIRS`` pairs, as the command line gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from syper_data.errors import UsageError
+
+
+def parse_columns(pairs: Iterable[str]) -> dict[str, str]:
+    """``["side=eye"]`` -> ``{"side": "eye"}``, our name to the source's.
+
+    Raises:
+        UsageError: a pair without two names and an equals sign between them.
+    """
+    names = {}
+    for pair in pairs:
+        ours, separator, theirs = pair.partition("=")
+        if not separator or not ours or not theirs:
+            raise UsageError(f"--columns is {pair!r}: must look like side=eye")
+        names[ours] = theirs
+    return names
