@@ -109,7 +109,7 @@ def test_the_same_command_again_does_nothing_and_another_is_refused(made: tuple[
 
 
 def test_training_reads_it_and_verify_and_export_say_that_they_do_not(made: tuple[Path, Crops]) -> None:
-    array, _ = load_crops(read_images(made[1].path), 16)
+    array = load_crops(read_images(made[1].path), 16).pixels
     assert array.shape == (16, 16, 16, 3)
     for step in (lambda p: verify(p), lambda p: export_hf(p, out=p.parent / "hf")):
         with pytest.raises(InputError, match="these are crops of photos") as caught:

@@ -243,7 +243,7 @@ def test_joint_normalisation_shows_the_adversary_that_fakes_have_less_contrast()
 
     def difference(run: TrainingRun) -> float:
         reals, fakes = run.adversary.judge_both(real, None, pale, None)
-        return float((reals[0] - fakes[0]).abs().mean())
+        return float((reals[0] - fakes[0]).detach().abs().mean())
 
     # apart, batch norm brings the pale features back to size: all that is left is spectral norm's iteration
     assert difference(apart) < 0.1 * difference(joint), (difference(apart), difference(joint))
