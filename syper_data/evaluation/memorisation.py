@@ -79,17 +79,8 @@ def _near_copies(distances: Floats, floor: Floats, seed: int) -> dict[str, Any]:
         shares.append((distances[rng.integers(0, m, m)] < limit).mean())
     at = float(np.quantile(floor, QUANTILE))
     value = float((distances < at).mean())
-    low, high = np.quantile(shares, [0.025, 0.975])
-    return {
-        "value": value,
-        "low": min(value, float(low)),
-        "high": max(value, float(high)),
-        "n": m,
-        "n_held_out": n,
-        "limit": at,
-        "bootstraps": BOOTSTRAPS,
-        "expected": (1 + QUANTILE * (n - 1)) / (n + 1),
-    }
+    expected = (1 + QUANTILE * (n - 1)) / (n + 1)
+    return {**_share(value, shares, m, expected), "n_held_out": n, "limit": at}
 
 
 def _closer_to_training(samples: Features, train: Features, held_out: Features, seed: int) -> dict[str, Any]:
@@ -106,15 +97,19 @@ def _closer_to_training(samples: Features, train: Features, held_out: Features, 
         closer = to_train[:, a].min(1) < to_held_out[:, b].min(1)
         shares.append(closer[rng.integers(0, m, m)].mean())
     value = float((to_train.min(1) < to_held_out.min(1)).mean())
-    low, high = np.quantile(shares, [0.025, 0.975])
+    return {**_share(value, shares, m, 0.5), "n_each": n}
+
+
+def _share(value: float, bootstrapped: list[float], n: int, expected: float) -> dict[str, Any]:
+    """A share of ``n`` samples, its percentile interval at 95 %, and what it would be by chance."""
+    low, high = np.quantile(bootstrapped, [0.025, 0.975])
     return {
         "value": value,
         "low": min(value, float(low)),
         "high": max(value, float(high)),
-        "n": m,
-        "n_each": n,
+        "n": n,
         "bootstraps": BOOTSTRAPS,
-        "expected": 0.5,
+        "expected": expected,
     }
 
 

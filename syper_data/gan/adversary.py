@@ -131,8 +131,9 @@ class Adversary(nn.Module, ABC):
         adversary saw ``fakes``; ``real`` how it saw the crops of this step (without history)."""
 
     def penalty(self, reals: Tensor, c: Tensor | None) -> Terms:
-        """The lazily computed regulariser of the adversary, from augmented reals."""
-        raise NotImplementedError
+        """The lazily computed regulariser of the adversary, from augmented reals; not called where
+        ``penalty_interval`` is 0."""
+        return {}
 
     def calibrate(self, images: Tensor) -> None:
         """Called once with real images [n, 3, r, r] before the first step."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ _BATCH = 32  # rows decoded from the table at once; photos may be megabytes each
 
 
 @dataclass(frozen=True)
-class TablePart:
+class TablePart(ABC):
     """One table file: where it lies, its name in the source, rows and columns; ``damage`` is the
     one-line reason why it can't be read, or None."""
 
@@ -27,9 +28,9 @@ class TablePart:
     names: frozenset[str]
     damage: str | None = None
 
+    @abstractmethod
     def read(self, columns: Sequence[str], start: int, stop: int) -> Iterator[dict[str, Any]]:
         """Rows ``start .. stop - 1`` as dictionaries; :class:`InputError` at the damaged place."""
-        raise NotImplementedError
 
 
 class ParquetPart(TablePart):
