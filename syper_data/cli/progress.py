@@ -26,7 +26,7 @@ class ProgressLine:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._started = time.monotonic()
-        self._last_line = self._started
+        self._last_line = self._last_update = self._started
         self._phase = what
 
     def __enter__(self) -> ProgressLine:
@@ -48,7 +48,9 @@ class ProgressLine:
         """Show ``done`` of ``total``; another ``what`` begins a new count."""
         now = time.monotonic()
         if what is not None and what != self._phase:
-            self._phase, self._started, self._task = what, now, None
+            # its first update comes after its first work, which began where the last phase ended
+            self._phase, self._started, self._task = what, self._last_update, None
+        self._last_update = now
         rate = done / max(now - self._started, 1e-9)
         text = f"{rate:.1f} {self._unit}/s"
         if self._bar is not None:
