@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,30 +13,14 @@ from syper_data.dataset.directory import (
     DRIFT,
     MANIFEST,
     DatasetDirectory,
-    ShardRecord,
 )
 from syper_data.dataset.lock import folder_lock
 from syper_data.dataset.manifest import Manifest
-from syper_data.dataset.shards import check_shard
-from syper_data.errors import DriftError, InputError, OutputError, UsageError
-from syper_data.execution import open_pool
+from syper_data.errors import DriftError, InputError, UsageError
 from syper_data.gan.bundled import find_by_digest, find_generator, open_generator
 from syper_data.sampling.environment import current_environment, differences, require_device, require_same
+from syper_data.sampling.making import Report, make_missing
 from syper_data.sampling.plan import paper_options, plan_manifest, plan_runs, plan_settings
-from syper_data.sampling.worker import shard_record
-
-BYTES_PER_PIXEL = 3.0  # an upper bound for the space check: uncompressed RGB
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Images done of those this run has to make; ``done`` counts up to ``total``."""
-
-    done: int
-    total: int
-
-
-Report = Callable[[Progress], None]
 
 
 def sample(
@@ -88,6 +69,8 @@ def sample(
             manifest = Manifest.from_json(source.read_bytes(), str(source))
         except OSError as error:
             raise InputError(f"{source}: cannot be read: {error.strerror}") from error
+        if manifest.parent_sha256 is not None:
+            raise InputError(f"{source}: is the plan of a top-up; give the manifest.json of its dataset")
         require_device(manifest.settings.device)
         generator_path = find_by_digest(manifest.generator.sha256, generator)
     else:
@@ -126,47 +109,7 @@ def _make(
     for folder in (out, out / DATA):
         remove_leftovers(folder)
     dataset, drift = _open_or_create(out, manifest, accept_drift)
-    unplanned = dataset.unplanned_files()
-    if unplanned:
-        raise InputError(f"{unplanned[0]}: not planned by {MANIFEST}; move it away")
-    missing = dataset.missing_shards()
-    record = dataset.completion()
-    if not missing and record is not None:
-        for shard, entry in zip(dataset.manifest.shards, record.shards, strict=True):
-            path = dataset.shard_path(shard)
-            if path.stat().st_size != entry.bytes:
-                raise InputError(f"{path}: damaged; remove this file and run the same command again")
-        return dataset
-    shards, gone = dataset.manifest.shards, {s.index for s in missing}
-    for shard in shards:
-        if shard.index not in gone:
-            keys = dataset.manifest.keys(shard.start, shard.start + shard.rows)
-            try:
-                check_shard(dataset.shard_path(shard), keys)
-            except InputError as error:
-                raise InputError(f"{error}; remove this file and run the same command again") from None
-    records: dict[int, ShardRecord] = {}
-    total, done = sum(s.rows for s in missing), 0
-    if missing:
-        _check_space(out, manifest, total)
-        count = min(workers or os.cpu_count() or 1, len(missing))
-        if manifest.settings.device == "cuda":
-            count = 1
-        setup = {"dataset": str(out.resolve()), "generator": str(generator_path.resolve())}
-        threads = manifest.settings.threads_per_worker
-        with open_pool("syper_data.sampling.worker:make_shards", setup, workers=count, threads=threads) as pool:
-            for answer in pool.run({"shard": s.index} for s in missing):
-                if "progress" in answer:
-                    done += answer["progress"]
-                    if report is not None:
-                        report(Progress(done, total))
-                    continue
-                shard = shards[answer["task"]["shard"]]
-                result = answer["result"]
-                records[shard.index] = ShardRecord(shard.name, shard.rows, result["bytes"], result["sha256"])
-    in_order = tuple(records.get(s.index) or shard_record(dataset.shard_path(s), s) for s in shards)
-    dataset.complete(in_order, drift)
-    return dataset
+    return make_missing(dataset, generator_path, workers, drift, report)
 
 
 def _open_or_create(
@@ -191,7 +134,7 @@ def _open_or_create(
     if found:
         if not accept_drift:
             require_same(dataset.manifest.environment, here, str(out / MANIFEST))
-        present = [s.name for s in dataset.manifest.shards if dataset.shard_path(s).exists()]
+        present = [s.name for s in dataset.shards if dataset.shard_path(s).exists()]
         entry = {"environment": here, "differences": found, "shards_before": present}
         if entry not in drift:
             drift = (*drift, entry)
@@ -265,12 +208,3 @@ def _check_folder(out: Path) -> None:
     for folder in (out, *out.resolve().parents):
         if folder.exists() and not folder.is_dir():
             raise UsageError(f"{folder}: is a file, so {out} cannot be made in it; choose another --out")
-
-
-def _check_space(out: Path, manifest: Manifest, images: int) -> None:
-    """Refuse early where even one shard's worth of space is missing; later shortage is caught too."""
-    size = manifest.settings.output_size
-    needed = min(images, manifest.shard_rows) * size * size * BYTES_PER_PIXEL
-    free = shutil.disk_usage(out).free
-    if free < needed / 10:  # even well compressed images would not fit
-        raise OutputError(f"{out}: {free / 1e6:.0f} MB free, one shard needs up to {needed / 1e6:.0f} MB")
