@@ -1,8 +1,9 @@
 """syper-data: make, audit, publish and use synthetic periocular image data.
 
 ``crop`` cuts eyes out of face photos, ``sample`` makes a dataset directory, ``generate`` yields
-images, ``verify`` checks a dataset, ``export_hf`` publishes it, ``convert`` reads a published
-network, ``train_generator`` makes a new one, ``evaluate`` measures it and ``release`` packs it.
+images, ``verify`` checks a dataset, ``filter`` audits it, ``export_hf`` publishes it, ``convert``
+reads a published network, ``train_generator`` makes a new one, ``evaluate`` measures it and
+``release`` packs it.
 Names and defaults are those of the command line, ``syper-data``.
 """
 
@@ -15,6 +16,7 @@ from syper_data.errors import SyperError
 if TYPE_CHECKING:
     from syper_data.cropping.crop import crop
     from syper_data.evaluation.evaluate import evaluate
+    from syper_data.filtering.filter import filter
     from syper_data.gan.convert import convert
     from syper_data.gan.training import train_generator
     from syper_data.publishing.export import export_hf
@@ -31,6 +33,7 @@ __all__ = [
     "crop",
     "evaluate",
     "export_hf",
+    "filter",
     "generate",
     "release",
     "sample",
@@ -43,6 +46,7 @@ _HOMES = {
     "crop": "syper_data.cropping.crop",
     "evaluate": "syper_data.evaluation.evaluate",
     "export_hf": "syper_data.publishing.export",
+    "filter": "syper_data.filtering.filter",
     "generate": "syper_data.sampling.generate",
     "release": "syper_data.publishing.release",
     "sample": "syper_data.sampling.sample",

@@ -175,6 +175,10 @@ class DatasetDirectory:
                 rows += shard.rows
         return found
 
+    def keys(self) -> list[tuple[int, int | None]]:
+        """The keys (seed, label) of all planned images, in order."""
+        return [key for plan in self.plans for key in plan.manifest.keys(0, len(plan.manifest))]
+
     def __len__(self) -> int:
         """Planned images, of all plans."""
         return sum(len(plan.manifest) for plan in self.plans)

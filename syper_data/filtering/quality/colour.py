@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from PIL import Image
 
 from syper_data.filtering.quality.measure import Measure, Pixels
 
@@ -44,6 +43,7 @@ class Tint(Measure):
 
 def _log_mean(pixels: Pixels) -> tuple[float, float, float]:
     """Logarithm of the mean of each channel, one level added so that black has one."""
-    small = np.asarray(Image.fromarray(pixels).reduce(8), np.float64).reshape(-1, 3)
-    red, green, blue = (math.log(1 + float(value)) for value in small.mean(axis=0))
+    height, width = pixels.shape[:2]
+    sums = np.ascontiguousarray(pixels).reshape(height, width * 3).sum(axis=0, dtype=np.uint32)
+    red, green, blue = (math.log(1 + float(sums[c::3].sum()) / (height * width)) for c in range(3))
     return red, green, blue

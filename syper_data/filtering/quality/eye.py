@@ -74,7 +74,8 @@ def _find_eye(grey: bytes, radii: tuple[float, ...]) -> _Eye:
     spread = max(float(image.std()), 1e-6)
     image = np.minimum(image, image.mean() + 1.5 * spread)  # a catch-light in the pupil is no bright pupil
     margin = max(0, round(2 * max(radii)) - (_SIZE // 2 - _REACH))  # large irises reach over the edge
-    image = np.pad(image, margin, "edge")
+    if margin:
+        image = np.pad(image, margin, "edge")
     sums = np.zeros((len(image) + 1, len(image) + 1))
     sums[1:, 1:] = image.cumsum(0).cumsum(1)
     best = (-np.inf, 0.0, 0.0, 0.0)

@@ -6,7 +6,7 @@ import numpy as np
 
 from syper_data.filtering.quality.measure import Measure, Pixels, luma
 
-_GLARE = 248  # levels; skin and sclera of well exposed crops stay below
+_GLARE = 225  # levels; skin and sclera of well exposed crops stay below
 
 
 class Exposure(Measure):
@@ -36,7 +36,7 @@ class Contrast(Measure):
 
 
 class Glare(Measure):
-    """Share of pixels with a luma of 248 or more, in percent of the crop.
+    """Share of pixels with a luma of 225 or more, in percent of the crop.
 
     A lamp's reflection on a cornea is a few pixels; on a lens of glasses it is a patch.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -33,5 +34,11 @@ class Measure(ABC):
 
 
 def luma(pixels: Pixels) -> Luma:
-    """uint8 [h, w, 3] -> uint8 [h, w], the luma of ITU-R BT.601."""
-    return np.asarray(Image.fromarray(pixels).convert("L"))
+    """uint8 [h, w, 3] -> uint8 [h, w], the luma of ITU-R BT.601; read only."""
+    height, width = pixels.shape[:2]
+    return _luma(pixels.tobytes(), width, height)
+
+
+@lru_cache(maxsize=1)  # most measures of one crop ask for it
+def _luma(data: bytes, width: int, height: int) -> Luma:
+    return np.asarray(Image.frombytes("RGB", (width, height), data).convert("L"))

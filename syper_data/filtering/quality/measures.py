@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from syper_data.dataset.manifest import sha256_hex
 from syper_data.errors import InputError, SyperError, UsageError
 from syper_data.filtering.quality.colour import Tint, Warmth
 from syper_data.filtering.quality.detail import Sharpness
@@ -81,9 +84,14 @@ class MeasureSet:
         return {
             "version": VERSION,
             "spectrum": self.spectrum,
-            "iris_diameters": self.side_in_irises,
+            "iris_diameters": float(self.side_in_irises),
             "extra": list(self.extra),
         }
+
+    def digest(self) -> str:
+        """What scores are filed under: changes with the measures, and with the source of the user's."""
+        sources = {spec: _source_sha256(spec) for spec in self.extra}
+        return sha256_hex(json.dumps([self.to_dict(), sources], sort_keys=True).encode("utf-8"))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> MeasureSet:
@@ -114,6 +122,14 @@ def load_measure(spec: str) -> Measure:
     if not isinstance(getattr(cls, "unit", None), str) or (cls.low is None and cls.high is None):
         raise UsageError(f"--measure {spec}: it needs a unit, and a reason low or high")
     return cls()
+
+
+def _source_sha256(spec: str) -> str | None:
+    try:
+        file = inspect.getsourcefile(import_module(spec.partition(":")[0]))
+        return None if file is None else sha256_hex(Path(file).read_bytes())
+    except (OSError, TypeError):  # a compiled module
+        return None
 
 
 def columns_of(rows: Sequence[Mapping[str, float]], names: Sequence[str]) -> dict[str, Any]:

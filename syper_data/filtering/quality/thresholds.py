@@ -91,7 +91,7 @@ class Thresholds:
         if lacking:
             raise UsageError(
                 f"{where}: no threshold for the measure {lacking[0]}; calibrate with real crops: "
-                "--quality-reference SOURCE"
+                "--reference SOURCE"
             )
         if needless:
             raise UsageError(
