@@ -1,9 +1,9 @@
 """syper-data: make, audit, publish and use synthetic periocular image data.
 
 ``crop`` cuts eyes out of face photos, ``sample`` makes a dataset directory, ``generate`` yields
-images, ``verify`` checks a dataset, ``filter`` audits it, ``export_hf`` publishes it, ``convert``
-reads a published network, ``train_generator`` makes a new one, ``evaluate`` measures it and
-``release`` packs it.
+images, ``verify`` checks a dataset, ``filter`` audits it, ``top_up`` adds to it, ``export_hf``
+publishes it, ``convert`` reads a published network, ``train_generator`` makes a new one,
+``evaluate`` measures it and ``release`` packs it.
 Names and defaults are those of the command line, ``syper-data``.
 """
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from syper_data.cropping.crop import crop
     from syper_data.evaluation.evaluate import evaluate
     from syper_data.filtering.filter import filter
+    from syper_data.filtering.top_up import top_up
     from syper_data.gan.convert import convert
     from syper_data.gan.training import train_generator
     from syper_data.publishing.export import export_hf
@@ -37,6 +38,7 @@ __all__ = [
     "generate",
     "release",
     "sample",
+    "top_up",
     "train_generator",
     "verify",
 ]
@@ -50,6 +52,7 @@ _HOMES = {
     "generate": "syper_data.sampling.generate",
     "release": "syper_data.publishing.release",
     "sample": "syper_data.sampling.sample",
+    "top_up": "syper_data.filtering.top_up",
     "train_generator": "syper_data.gan.training",
     "verify": "syper_data.sampling.verify",
 }

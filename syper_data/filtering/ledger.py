@@ -111,8 +111,33 @@ def read_ledger(dataset: DatasetDirectory) -> Ledger:
             dataset has, or its counts do not add up.
     """
     path = dataset.path / LEDGER
+    ledger = _read(path)
+    try:
+        _check(ledger, dataset, path)
+    except (KeyError, TypeError, AttributeError, ValueError, pa.ArrowException) as error:
+        raise InputError(f"{path}: not a readable ledger ({type(error).__name__}: {error})") from error
+    return ledger
+
+
+def read_record(dataset: DatasetDirectory) -> tuple[dict[str, Any], bool]:
+    """What the ledger says of itself, and whether it knows all top-ups of ``dataset``; a ledger from
+    before the last top-up is not refused here.
+
+    Raises:
+        InputError: as :func:`read_ledger`.
+    """
+    path = dataset.path / LEDGER
+    record = _read(path).record
+    digests = [plan.sha256 for plan in dataset.topups]
+    known = record.get("topups")
+    if record.get("manifest_sha256") == dataset.manifest_sha256 and digests and known == digests[:-1]:
+        return record, False
+    return read_ledger(dataset).record, True
+
+
+def _read(path: Path) -> Ledger:
     if not path.is_file():
-        raise InputError(f"{dataset.path}: has no {LEDGER}; make it with syper-data filter")
+        raise InputError(f"{path.parent}: has no {LEDGER}; make it with syper-data filter")
     try:
         table = pq.read_table(path, page_checksum_verification=True, partitioning=None)
         record = json.loads((table.schema.metadata or {})[_KEY])
@@ -123,12 +148,7 @@ def read_ledger(dataset: DatasetDirectory) -> Ledger:
         raise InputError(f"{path}: is no ledger of this toolkit") from error
     if schema != SCHEMA:
         raise InputError(f"{path}: schema is {schema!r}, this toolkit reads {SCHEMA!r}")
-    ledger = Ledger(table, record)
-    try:
-        _check(ledger, dataset, path)
-    except (KeyError, TypeError, AttributeError, ValueError, pa.ArrowException) as error:
-        raise InputError(f"{path}: not a readable ledger ({type(error).__name__}: {error})") from error
-    return ledger
+    return Ledger(table, record)
 
 
 def _check(ledger: Ledger, dataset: DatasetDirectory, path: Path) -> None:

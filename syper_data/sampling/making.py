@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from syper_data.dataset.directory import MANIFEST, DatasetDirectory, ShardRecord
+from syper_data.dataset.atomic import write_atomically
+from syper_data.dataset.directory import DRIFT, MANIFEST, DatasetDirectory, ShardRecord
 from syper_data.dataset.shards import check_shard
 from syper_data.errors import InputError, OutputError
 from syper_data.execution import open_pool
+from syper_data.sampling.environment import current_environment, differences, require_same
 from syper_data.sampling.worker import shard_record
 
 BYTES_PER_PIXEL = 3.0  # an upper bound for the space check: uncompressed RGB
@@ -80,6 +83,38 @@ def make_missing(
     in_order = tuple(records.get(s.index) or shard_record(dataset.shard_path(s), s) for s in shards)
     dataset.complete(in_order, drift)
     return dataset
+
+
+def accepted_drift(
+    dataset: DatasetDirectory, environment: Mapping[str, str], accept_drift: bool
+) -> tuple[dict[str, Any], ...]:
+    """The drift recorded so far, with this machine added where it is not the plan's ``environment``.
+
+    Raises:
+        DriftError: it is not, and ``accept_drift`` is false.
+    """
+    here, drift = current_environment(dataset.manifest.settings), _recorded_drift(dataset.path)
+    found = differences(environment, here)
+    if found:
+        if not accept_drift:
+            require_same(environment, here, str(dataset.path / MANIFEST))
+        present = [s.name for s in dataset.shards if dataset.shard_path(s).exists()]
+        entry = {"environment": here, "differences": found, "shards_before": present}
+        if entry not in drift:
+            drift = (*drift, entry)
+            write_atomically(dataset.path / DRIFT, json.dumps(list(drift), indent=2) + "\n")
+    return drift
+
+
+def _recorded_drift(out: Path) -> tuple[dict[str, Any], ...]:
+    file = out / DRIFT
+    if not file.exists():
+        return ()
+    try:
+        content = json.loads(file.read_bytes())
+        return tuple(dict(entry) for entry in content)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{file}: not a readable drift record") from error
 
 
 def _check_space(dataset: DatasetDirectory, images: int) -> None:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from syper_data.dataset.atomic import remove_leftovers, write_atomically
+from syper_data.dataset.atomic import remove_leftovers
 from syper_data.dataset.directory import (
     DATA,
-    DRIFT,
     MANIFEST,
     DatasetDirectory,
+    Plan,
+    read_topups,
 )
 from syper_data.dataset.lock import folder_lock
-from syper_data.dataset.manifest import Manifest
+from syper_data.dataset.manifest import Manifest, sha256_hex
 from syper_data.errors import DriftError, InputError, UsageError
 from syper_data.gan.bundled import find_by_digest, find_generator, open_generator
 from syper_data.sampling.environment import current_environment, differences, require_device, require_same
-from syper_data.sampling.making import Report, make_missing
+from syper_data.sampling.making import Report, accepted_drift, make_missing
 from syper_data.sampling.plan import paper_options, plan_manifest, plan_runs, plan_settings
 
 
@@ -49,9 +49,10 @@ def sample(
 
     ``n`` images take seeds ``seed_start ..``; ``seeds`` (``"0-99,250"``) replaces both. A
     conditional generator needs ``label`` or ``per_label``. ``preset="syper-paper"`` is the
-    published procedure. ``from_manifest`` remakes the dataset of a manifest and excludes every
-    option that the manifest decides. ``workers`` processes (default: one a core) run one thread
-    each; their number changes no byte. ``report`` is called as images are done.
+    published procedure. ``from_manifest`` remakes the dataset of a manifest, with the top-ups in the
+    folder ``topups`` beside it, and excludes every option that the manifest decides. ``workers``
+    processes (default: one a core) run one thread each; their number changes no byte. ``report`` is
+    called as images are done.
 
     Raises:
         UsageError: options that contradict each other or are out of range.
@@ -63,14 +64,9 @@ def sample(
     _check_folder(out)
     if workers is not None and not 1 <= workers <= 1024:
         raise UsageError(f"--workers is {workers}: must lie in 1..1024")
+    topups: tuple[Plan, ...] = ()
     if from_manifest is not None:
-        source = Path(from_manifest)
-        try:
-            manifest = Manifest.from_json(source.read_bytes(), str(source))
-        except OSError as error:
-            raise InputError(f"{source}: cannot be read: {error.strerror}") from error
-        if manifest.parent_sha256 is not None:
-            raise InputError(f"{source}: is the plan of a top-up; give the manifest.json of its dataset")
+        manifest, topups = _read_plans(Path(from_manifest))
         require_device(manifest.settings.device)
         generator_path = find_by_digest(manifest.generator.sha256, generator)
     else:
@@ -92,7 +88,7 @@ def sample(
         generator_path = find_generator(generator)
     with folder_lock(out):
         try:
-            return _make(out, manifest, generator_path, workers, accept_drift, report)
+            return _make(out, manifest, topups, generator_path, workers, accept_drift, report)
         finally:  # what ended workers left behind
             for folder in (out, out / DATA):
                 remove_leftovers(folder)
@@ -101,6 +97,7 @@ def sample(
 def _make(
     out: Path,
     manifest: Manifest,
+    topups: tuple[Plan, ...],
     generator_path: Path,
     workers: int | None,
     accept_drift: bool,
@@ -109,14 +106,30 @@ def _make(
     for folder in (out, out / DATA):
         remove_leftovers(folder)
     dataset, drift = _open_or_create(out, manifest, accept_drift)
+    for plan in topups[len(dataset.topups) :]:
+        dataset = dataset.add_topup(plan.manifest)
+    if dataset.missing_shards():
+        for plan in dataset.topups:
+            drift = accepted_drift(dataset, plan.manifest.environment, accept_drift)
     return make_missing(dataset, generator_path, workers, drift, report)
+
+
+def _read_plans(source: Path) -> tuple[Manifest, tuple[Plan, ...]]:
+    try:
+        data = source.read_bytes()
+    except OSError as error:
+        raise InputError(f"{source}: cannot be read: {error.strerror}") from error
+    manifest = Manifest.from_json(data, str(source))
+    if manifest.parent_sha256 is not None:
+        raise InputError(f"{source}: is the plan of a top-up; give the manifest.json of its dataset")
+    return manifest, read_topups(source.parent, Plan(manifest, sha256_hex(data)))
 
 
 def _open_or_create(
     out: Path, manifest: Manifest, accept_drift: bool
 ) -> tuple[DatasetDirectory, tuple[dict[str, Any], ...]]:
-    here = current_environment(manifest.settings)
     if not (out / MANIFEST).exists():
+        here = current_environment(manifest.settings)
         strangers = [p for f in (out / DATA, out) if f.is_dir() for p in f.iterdir() if p != out / DATA]
         names = sorted(p.relative_to(out).as_posix() for p in strangers if not p.name.startswith("."))
         if names:
@@ -129,17 +142,7 @@ def _open_or_create(
         _require_same_plan(dataset.manifest, manifest, out)
         if dataset.completion() is not None and not dataset.missing_shards():
             return dataset, ()
-    drift = _recorded_drift(out)
-    found = differences(dataset.manifest.environment, here)
-    if found:
-        if not accept_drift:
-            require_same(dataset.manifest.environment, here, str(out / MANIFEST))
-        present = [s.name for s in dataset.shards if dataset.shard_path(s).exists()]
-        entry = {"environment": here, "differences": found, "shards_before": present}
-        if entry not in drift:
-            drift = (*drift, entry)
-            write_atomically(out / DRIFT, json.dumps(list(drift), indent=2) + "\n")
-    return dataset, drift
+    return dataset, accepted_drift(dataset, dataset.manifest.environment, accept_drift)
 
 
 def _require_same_plan(theirs: Manifest, ours: Manifest, out: Path) -> None:
@@ -169,17 +172,6 @@ def _describe_runs(manifest: Manifest) -> str:
     label = "" if first.label is None else f" of label {first.label}"
     more = f" and {len(manifest.runs) - 1} more ranges" if len(manifest.runs) > 1 else ""
     return f"{first.start}-{first.stop - 1}{label}{more}"
-
-
-def _recorded_drift(out: Path) -> tuple[dict[str, Any], ...]:
-    file = out / DRIFT
-    if not file.exists():
-        return ()
-    try:
-        content = json.loads(file.read_bytes())
-        return tuple(dict(entry) for entry in content)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{file}: not a readable drift record") from error
 
 
 def _with_preset(
