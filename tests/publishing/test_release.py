@@ -16,7 +16,7 @@ from small_generators import REPOSITORY, save_small_generator, small_generator
 from syper_data.dataset.shards import file_sha256
 from syper_data.errors import ConfigError, InputError, OutputError, UsageError
 from syper_data.evaluation.evaluate import evaluate
-from syper_data.evaluation.page import number
+from syper_data.rendering.numbers import number
 from syper_data.gan.bundled import find_generator, open_generator
 from syper_data.gan.config import GeneratorConfig
 from syper_data.gan.generator import Generator
