@@ -135,6 +135,7 @@ def embed(
     out: str | Path | None = None,
     cache: str | Path | None = None,
     columns: Mapping[str, str] | None = None,
+    mirrored: bool = False,
     workers: int | None = None,
     report: Report | None = None,
 ) -> Embeddings:
@@ -142,9 +143,10 @@ def embed(
 
     ``images`` is a folder, Parquet, a dataset directory, ``hf:OWNER/NAME``, or an opened source;
     ``columns`` maps our column names to its own. Crops are square; those of ``side`` ``image_right`` are
-    mirrored. ``embedder`` is a bundled name or a recognizer file, by default the teacher of the
-    images' spectrum. ``out`` is the Parquet file to write. Computed vectors are kept in the folder
-    ``cache``, by default ``OUT.cache``, under the digests of pixels and recognizer; also after a kill.
+    mirrored; ``mirrored`` mirrors all once more, for a search in the other orientation. ``embedder`` is a
+    bundled name or a recognizer file, by default the teacher of the images' spectrum. ``out`` is the
+    Parquet file to write. Computed vectors are kept in the folder ``cache``, by default ``OUT.cache``,
+    under the digests of pixels and recognizer; also after a kill.
 
     ``report`` is called with images done and their number. All vectors are held in memory.
 
@@ -170,7 +172,7 @@ def embed(
         folder = root / f"{recognizer.sha256[:32]}-{_machine()}"
         with folder_lock(folder):
             remove_leftovers(folder)
-            rows, lost = _compute(source, recognizer, folder, workers, report)
+            rows, lost = _compute(source, recognizer, folder, mirrored, workers, report)
             made = _gathered(source, rows, lost, recognizer, folder)
     if target is not None:
         made.write(target)
@@ -178,7 +180,12 @@ def embed(
 
 
 def _compute(
-    source: ImageSource, recognizer: RecognizerFile, cache: Path, workers: int | None, report: Report | None
+    source: ImageSource,
+    recognizer: RecognizerFile,
+    cache: Path,
+    mirrored: bool,
+    workers: int | None,
+    report: Report | None,
 ) -> tuple[list[list[Any]], list[list[str]]]:
     """Rows of the table and images without one, in the source's order; the vectors go into the cache."""
     local = not source.path.startswith(HUB)
@@ -188,6 +195,7 @@ def _compute(
         "embedder": str(recognizer.path.resolve()),
         "sha256": recognizer.sha256,
         "cache": str(cache.resolve()),
+        "mirrored": mirrored,
     }
     total, done = len(source), 0
     wanted = workers or os.cpu_count() or 1
