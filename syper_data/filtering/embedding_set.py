@@ -14,6 +14,7 @@ import pyarrow as pa
 from syper_data.errors import InputError
 from syper_data.filtering.search import ArrayBlocks, Rows, VectorBlocks, Vectors, check_unit
 from syper_data.metrics.intervals import Codes
+from syper_data.recognition.embedding_table import EmbeddingsHeader, read_header
 from syper_data.recognition.embeddings import Embeddings
 
 _FILE_ROWS = 8192
@@ -113,8 +114,7 @@ class EmbeddingSet:
 
     vectors: VectorBlocks
     table: pa.Table
-    embedder_sha256: str
-    embedder_name: str
+    header: EmbeddingsHeader
     role: str
 
     @classmethod
@@ -125,20 +125,18 @@ class EmbeddingSet:
             InputError: no file of embeddings, or an empty one.
         """
         if isinstance(given, Embeddings):
-            blocks: VectorBlocks = ArrayBlocks(given.vectors, f"{role} embeddings")
-            found = cls(blocks, given.table, given.embedder_sha256, given.embedder_name, role)
+            header = EmbeddingsHeader(
+                len(given), given.dim, given.embedder_name, given.embedder_sha256, given.unreadable
+            )
+            found = cls(ArrayBlocks(given.vectors, f"{role} embeddings"), given.table, header, role)
         else:
-            tables, dim, last = [], 0, None
-            for last in Embeddings.blocks(Path(given), _FILE_ROWS):
-                tables.append(last.table)
-                dim = int(last.vectors.shape[1])
-            if last is None:
-                raise InputError(f"{given}: the {role} set is empty")
-            table = pa.concat_tables(tables)
-            blocks = FileBlocks(Path(given), len(table), dim)
-            found = cls(blocks, table, last.embedder_sha256, last.embedder_name, role)
+            path = Path(given)
+            header = read_header(path)
+            tables = [part.table for part in Embeddings.blocks(path, _FILE_ROWS)]
+            table = pa.concat_tables(tables) if tables else pa.table({})
+            found = cls(FileBlocks(path, header.rows, header.dim), table, header, role)
         if not len(found):
-            raise InputError(f"the {role} set is empty")
+            raise InputError(f"the {role} set is empty: it holds no embedding")
         return found
 
     def __len__(self) -> int:
@@ -194,22 +192,6 @@ class EmbeddingSet:
             mine = np.flatnonzero((rows >= first) & (rows < first + len(block)))
             found[mine] = block[rows[mine] - first]
         return check_unit(found, self.vectors.where)
-
-
-def require_one_network(*sets: EmbeddingSet | None) -> None:
-    """All sets must be of one network.
-
-    Raises:
-        InputError: they are not; both are named.
-    """
-    given = [s for s in sets if s is not None]
-    for other in given[1:]:
-        if other.embedder_sha256 != given[0].embedder_sha256:
-            raise InputError(
-                f"the {other.role} embeddings are of another network ({other.embedder_name}, "
-                f"{other.embedder_sha256[:12]}) than the {given[0].role} ones ({given[0].embedder_name}, "
-                f"{given[0].embedder_sha256[:12]}): embed both with the same"
-            )
 
 
 def require_same_images(first: EmbeddingSet, second: EmbeddingSet) -> None:

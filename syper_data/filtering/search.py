@@ -85,7 +85,7 @@ def check_unit(vectors: Any, where: str, start: int = 0) -> Vectors:
     array = np.asarray(vectors)
     if array.ndim != 2 or array.dtype.kind != "f":
         raise InputError(f"{where}: embeddings are float32 [n, d], not {array.dtype} {list(array.shape)}")
-    array = np.ascontiguousarray(array, dtype=np.float32)
+    array = np.require(array, np.float32, ["C", "W"])  # torch wants to be able to write
     norms = np.sqrt(np.einsum("ij,ij->i", array, array))
     wrong = ~(np.abs(norms - 1) <= _UNIT)  # a NaN is wrong, too
     if wrong.any():
@@ -188,7 +188,7 @@ def _products(
             for first, some in queries.blocks(query_rows):
                 if start == 0:
                     check_unit(some, queries.where, first)
-                some = np.ascontiguousarray(some, dtype=np.float32)
+                some = np.require(some, np.float32, ["C", "W"])
                 similarity = room[: len(some) * len(block)].view(len(some), len(block))
                 torch.mm(torch.from_numpy(some), columns, out=similarity)
                 if own is not None and query_groups is not None:

@@ -110,12 +110,12 @@ def threshold_at(calibration: Calibration, fpir: float) -> float:
     return float(np.nextafter(refused, np.float32(np.inf), dtype=np.float32))
 
 
-def resampled_fpir(calibration: Calibration, threshold: float, repeats: int, seed: int) -> Floats:
+def resampled_fpir(calibration: Calibration, threshold: float, repeats: int, seed: int) -> tuple[Floats, Floats]:
     """False-positive identification rates at ``threshold`` that the calibration is compatible with.
 
     The Bayesian bootstrap over people (Rubin 1981): weights from a Dirichlet distribution on the K people
-    and the unseen one, who counts as flagged. Left-out people count half each, since their extreme
-    values come in pairs. [repeats]
+    and an unseen one. Left-out people count half each, since their extreme values come in pairs.
+    Returns the rates where the unseen one is not flagged, and where it is: [repeats] each.
     """
     shares = np.bincount(calibration.subjects, calibration.weights * (calibration.similarity >= threshold))
     rng = np.random.default_rng(seed)
@@ -123,15 +123,17 @@ def resampled_fpir(calibration: Calibration, threshold: float, repeats: int, see
     flagged, rest = shares[shares > 0], int((shares == 0).sum())
     alpha = np.concatenate([[1.0], np.full(len(flagged), 1 / unseen), [max(rest, _EXACT) / unseen]])
     drawn = rng.dirichlet(alpha, repeats)
-    return np.asarray(drawn[:, 0] + drawn[:, 1:-1] @ flagged)
+    low = np.asarray(drawn[:, 1:-1] @ flagged)
+    return low, low + drawn[:, 0]
 
 
 def independent_pair_fmr(fpir: float, references: int) -> float:
     """The pairwise FMR that gives this FPIR over so many independent references: 1 - (1 - fpir)^(1/N)."""
-    return -math.expm1(math.log1p(-fpir) / references)
+    return float(-math.expm1(math.log1p(-fpir) / references))
 
 
 def _up(value: float) -> float:
     """Rounded up to three digits, so that the figure in a message is enough."""
     digits = 2 - math.floor(math.log10(value))
-    return min(0.999, math.ceil(value * 10**digits - _EXACT) / 10**digits)
+    scale = 10.0**digits
+    return min(0.999, math.ceil(value * scale - _EXACT) / scale)

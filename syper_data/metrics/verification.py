@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from syper_data.errors import UsageError
 from syper_data.metrics.error_rates import OperatingPoint, Scores
 from syper_data.metrics.intervals import Estimate, estimate, subject_weights
 from syper_data.metrics.pairs import PairScores
+from syper_data.metrics.record import json_ready
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class Verification:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: finite numbers, None where there is none."""
-        found: dict[str, Any] = _finite(asdict(self))
+        found: dict[str, Any] = json_ready(self)
         return found
 
 
@@ -89,13 +87,3 @@ def verification(
         repeats=repeats,
         seed=seed,
     )
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(v) for v in value]
-    if isinstance(value, (float, np.floating)):
-        return float(value) if math.isfinite(value) else None
-    return value
