@@ -4,6 +4,7 @@
 images, ``verify`` checks a dataset, ``filter`` audits it, ``top_up`` adds to it, ``export_hf``
 publishes it, ``convert`` reads a published network, ``train_generator`` makes a new one,
 ``evaluate`` measures it and ``release`` packs it.
+``embed`` turns images into a recognizer's vectors, ``convert_recognizer`` reads a published one.
 Names and defaults are those of the command line, ``syper-data``.
 """
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from syper_data.gan.training import train_generator
     from syper_data.publishing.export import export_hf
     from syper_data.publishing.release import release
+    from syper_data.recognition.checkpoint import convert_recognizer
+    from syper_data.recognition.embeddings import embed
     from syper_data.sampling.generate import generate
     from syper_data.sampling.sample import sample
     from syper_data.sampling.verify import verify
@@ -31,7 +34,9 @@ __version__ = "0.1.0"
 __all__ = [
     "SyperError",
     "convert",
+    "convert_recognizer",
     "crop",
+    "embed",
     "evaluate",
     "export_hf",
     "filter",
@@ -45,7 +50,9 @@ __all__ = [
 
 _HOMES = {
     "convert": "syper_data.gan.convert",
+    "convert_recognizer": "syper_data.recognition.checkpoint",
     "crop": "syper_data.cropping.crop",
+    "embed": "syper_data.recognition.embeddings",
     "evaluate": "syper_data.evaluation.evaluate",
     "export_hf": "syper_data.publishing.export",
     "filter": "syper_data.filtering.filter",

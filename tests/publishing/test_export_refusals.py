@@ -72,11 +72,10 @@ def test_an_unfinished_dataset_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("name", ["ledger.parquet", "topups"])
-def test_a_filtered_dataset_is_not_published_with_its_rejects(name: str, tmp_path: Path) -> None:
+def test_a_damaged_ledger_is_not_published(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / "syper", 2)
-    (dataset.path / name).mkdir()
-    with pytest.raises(UsageError, match=f"{name}: export-hf can't publish"):
+    (dataset.path / "ledger.parquet").write_bytes(b"PAR1")
+    with pytest.raises(InputError, match=r"ledger.parquet: truncated or damaged"):
         export_hf(dataset.path, out=tmp_path / "out")
 
 

@@ -1,0 +1,274 @@
+"""Exact nearest neighbours of L2-normalised vectors: blocked on both sides, memory bounded.
+
+A block of similarities is one float32 matrix product; of it only what exceeds a query's worst candidate
+so far is looked at, so nearly all time goes into the product (decision 0013 compares it with faiss).
+What is found is computed again in float64 at the end: block sizes and threads can't change the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from syper_data.errors import InputError, UsageError
+
+Vectors = np.ndarray[Any, np.dtype[np.float32]]
+Rows = np.ndarray[Any, np.dtype[np.int64]]
+Similarities = np.ndarray[Any, np.dtype[np.float32]]
+
+QUERY_ROWS, REFERENCE_ROWS = 1024, 4096
+MARGIN = 8  # candidates beyond k that are computed again, more than rounding can displace
+_PAIRS = 16384  # pairs that are computed again at once
+_UNIT = 1e-3  # how far a norm may be from 1
+
+
+class VectorBlocks(Protocol):
+    """Vectors that are read in blocks of rows: an array, a memory map, a file. ``where`` names them."""
+
+    @property
+    def where(self) -> str:
+        """What messages call them."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+
+    def blocks(self, rows: int) -> Iterator[tuple[int, Vectors]]:
+        """First row and vectors [<= rows, dim] of each block, in order; may be called again."""
+
+
+@dataclass(frozen=True)
+class ArrayBlocks:
+    """An array or memory map [n, d]."""
+
+    vectors: Any
+    where: str = "vectors"
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return int(self.vectors.shape[1])
+
+    def blocks(self, rows: int) -> Iterator[tuple[int, Vectors]]:
+        """First row and vectors of each block."""
+        for start in range(0, len(self.vectors), rows):
+            yield start, self.vectors[start : start + rows]
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The nearest reference rows of every query, nearest first, equal ones by row; [n, k] each.
+
+    Where fewer than k rows could be compared, the row is -1 and the similarity -inf.
+    """
+
+    rows: Rows
+    similarity: Similarities  # cosine, [-1, 1]
+
+
+def check_unit(vectors: Any, where: str, start: int = 0) -> Vectors:
+    """Any array -> float32 [n, d], contiguous, every row finite and of norm 1.
+
+    Raises:
+        InputError: it is not; the row is named.
+    """
+    array = np.asarray(vectors)
+    if array.ndim != 2 or array.dtype.kind != "f":
+        raise InputError(f"{where}: embeddings are float32 [n, d], not {array.dtype} {list(array.shape)}")
+    array = np.require(array, np.float32, ["C", "W"])  # torch wants to be able to write
+    norms = np.sqrt(np.einsum("ij,ij->i", array, array))
+    wrong = ~(np.abs(norms - 1) <= _UNIT)  # a NaN is wrong, too
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        what = f"has norm {norms[row]:.3g}, not 1" if np.isfinite(norms[row]) else "is not finite"
+        raise InputError(f"{where}, row {start + row}: the embedding {what}; make the embeddings again")
+    return array
+
+
+def search(
+    queries: VectorBlocks,
+    reference: VectorBlocks,
+    k: int = 1,
+    *,
+    query_groups: Rows | None = None,
+    reference_groups: Rows | None = None,
+    threads: int = 1,
+    query_rows: int = QUERY_ROWS,
+    reference_rows: int = REFERENCE_ROWS,
+) -> Neighbours:
+    """The ``k`` most similar reference rows of every query, exactly.
+
+    With groups [n] and [m] (int64 codes), a query is not compared with reference rows of its own group:
+    its own row, its own person. Memory: one block of similarities (``query_rows`` x
+    ``reference_rows``), one block of either side, and k + 8 candidates a query; the reference is read
+    twice, the queries once for each of its blocks.
+
+    Raises:
+        UsageError: an empty side, other dimensions, k below 1.
+        InputError: a vector is not finite or not of norm 1.
+    """
+    _require(queries, reference, k)
+    keep = min(k + MARGIN, len(reference))
+    best = np.full((len(queries), keep), -np.inf, np.float32)
+    rows = np.full((len(queries), keep), -1, np.int64)
+    products = _products(queries, reference, query_groups, reference_groups, threads, query_rows, reference_rows)
+    for first, start, similarity in products:
+        mine = slice(first, first + len(similarity))
+        query, column, value = _candidates(similarity, best[mine])
+        best[mine], rows[mine] = _merged(best[mine], rows[mine], query, column + start, value)
+    exact = _exact(queries, reference, rows, query_rows, reference_rows)
+    order = np.lexsort((rows, -exact), axis=1)[:, :k]
+    found = Neighbours(np.take_along_axis(rows, order, 1), np.take_along_axis(exact, order, 1))
+    if keep < k:
+        wide = ((0, 0), (0, k - keep))
+        return Neighbours(
+            np.pad(found.rows, wide, constant_values=-1), np.pad(found.similarity, wide, constant_values=-np.inf)
+        )
+    return found
+
+
+def count_at_least(
+    queries: VectorBlocks,
+    reference: VectorBlocks,
+    threshold: float,
+    *,
+    query_groups: Rows | None = None,
+    reference_groups: Rows | None = None,
+    threads: int = 1,
+    query_rows: int = QUERY_ROWS,
+    reference_rows: int = REFERENCE_ROWS,
+) -> tuple[int, int]:
+    """Comparisons with similarity >= threshold, and comparisons in all, without those within a group."""
+    _require(queries, reference, 1)
+    found = compared = 0
+    products = _products(queries, reference, query_groups, reference_groups, threads, query_rows, reference_rows)
+    for _, _, similarity in products:
+        found += int((similarity >= threshold).sum())
+        compared += similarity.numel() - int(torch.isneginf(similarity).sum())
+    return found, compared
+
+
+def _require(queries: VectorBlocks, reference: VectorBlocks, k: int) -> None:
+    if not len(reference):
+        raise UsageError("the reference is empty: there is nothing to search")
+    if not len(queries):
+        raise UsageError("there are no embeddings to search with")
+    if queries.dim != reference.dim:
+        raise UsageError(f"embeddings of {queries.dim} and {reference.dim} dimensions can't be compared")
+    if k < 1:
+        raise UsageError(f"neighbours is {k}: at least 1")
+
+
+def _products(
+    queries: VectorBlocks,
+    reference: VectorBlocks,
+    query_groups: Rows | None,
+    reference_groups: Rows | None,
+    threads: int,
+    query_rows: int,
+    reference_rows: int,
+) -> Iterator[tuple[int, int, torch.Tensor]]:
+    """First query row, first reference row, similarities [q, r]; -inf within a group. The tensor is
+    overwritten by the next one."""
+    room = torch.empty(min(query_rows, len(queries)) * min(reference_rows, len(reference)))
+    with _threads(threads):
+        for start, block in reference.blocks(reference_rows):
+            columns = torch.from_numpy(check_unit(block, reference.where, start)).T
+            own = None if reference_groups is None else _Grouped(reference_groups[start : start + len(block)])
+            for first, some in queries.blocks(query_rows):
+                if start == 0:
+                    check_unit(some, queries.where, first)
+                some = np.require(some, np.float32, ["C", "W"])
+                similarity = room[: len(some) * len(block)].view(len(some), len(block))
+                torch.mm(torch.from_numpy(some), columns, out=similarity)
+                if own is not None and query_groups is not None:
+                    own.exclude(similarity, query_groups[first : first + len(some)])
+                yield first, start, similarity
+
+
+class _Grouped:
+    """The columns of a block by group."""
+
+    def __init__(self, groups: Rows) -> None:
+        self.order = np.argsort(groups, kind="stable")
+        self.groups = groups[self.order]
+
+    def exclude(self, similarity: torch.Tensor, query_groups: Rows) -> None:
+        """Set the similarities within a group to -inf."""
+        low = np.searchsorted(self.groups, query_groups, "left")
+        count = np.searchsorted(self.groups, query_groups, "right") - low
+        if not count.any():
+            return
+        rows = np.repeat(np.arange(len(count)), count)
+        within = np.arange(len(rows)) - np.repeat(np.cumsum(count) - count, count)
+        columns = self.order[np.repeat(low, count) + within]
+        similarity[torch.from_numpy(rows), torch.from_numpy(columns)] = -torch.inf
+
+
+def _candidates(similarity: torch.Tensor, best: Similarities) -> tuple[Rows, Rows, Similarities]:
+    """Query, column and value of what may belong among the best, whose last column is the worst."""
+    worst = torch.from_numpy(best[:, -1:].copy())
+    keep = best.shape[1]
+    if similarity.shape[1] > keep and bool(torch.isneginf(worst).any()):
+        block_worst = similarity.topk(keep, dim=1).values[:, -1:]
+        mask = (similarity >= block_worst) & (similarity > worst)
+    else:
+        mask = similarity > worst  # an equal one of an earlier row stays
+    flat = np.flatnonzero(mask.numpy())  # torch's nonzero took seven times as long
+    values: Similarities = similarity.numpy().ravel()[flat]
+    query, column = np.divmod(flat, similarity.shape[1])
+    return query, column, values
+
+
+def _merged(
+    best: Similarities, rows: Rows, query: Rows, row: Rows, value: Similarities
+) -> tuple[Similarities, Rows]:
+    """The best of old and new candidates, best first, equal ones by row."""
+    if not len(query):
+        return best, rows
+    touched = np.unique(query)
+    keep = best.shape[1]
+    owner = np.concatenate([np.repeat(touched, keep), query])
+    values, numbers = np.concatenate([best[touched].ravel(), value]), np.concatenate([rows[touched].ravel(), row])
+    order = np.lexsort((numbers, -values, owner))
+    starts = np.searchsorted(owner[order], touched)
+    chosen = order[starts[:, None] + np.arange(keep)]
+    best, rows = best.copy(), rows.copy()
+    best[touched], rows[touched] = values[chosen], numbers[chosen]
+    return best, rows
+
+
+def _exact(
+    queries: VectorBlocks, reference: VectorBlocks, rows: Rows, query_rows: int, reference_rows: int
+) -> Similarities:
+    """The similarity of every query to its candidates [n, keep], summed in float64."""
+    exact = np.full(rows.shape, -np.inf, np.float32)
+    for start, block in reference.blocks(reference_rows):
+        for first, some in queries.blocks(query_rows):
+            mine = rows[first : first + len(some)]
+            query, place = np.nonzero((mine >= start) & (mine < start + len(block)))
+            for a in range(0, len(query), _PAIRS):
+                q, p = query[a : a + _PAIRS], place[a : a + _PAIRS]
+                products = np.multiply(some[q], block[mine[q, p] - start], dtype=np.float64)
+                exact[first + q, p] = products.sum(axis=1)
+    return exact
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
