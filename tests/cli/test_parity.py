@@ -22,7 +22,7 @@ def defaults_of(command: click.Command) -> dict[str, object]:
 
 
 COMMANDS = (
-    "convert", "convert_recognizer", "crop", "embed", "evaluate", "export_hf", "filter", "release", "sample",
+    "convert", "convert_recognizer", "crop", "embed", "evaluate", "export_hf", "filter", "release", "report", "sample",
     "top_up", "verify",
 )  # fmt: skip
 
