@@ -14,11 +14,26 @@ import click
 @click.option(
     "--calibration", metavar="SOURCE|EMBEDDINGS", help="Real people outside of the reference; set the threshold."
 )
-@click.option("--embedder", metavar="NAME|FILE", help="A bundled recognizer or a recognizer file.")
+@click.option(
+    "--embedder",
+    multiple=True,
+    metavar="NAME|FILE",
+    help="Recognizers, bundled or files (default: the spectrum's auditors).",
+)
 @click.option(
     "--fpir", type=float, default=0.01, show_default=True, help="Share of outsiders that may be flagged."
 )
 @click.option("--neighbours", type=int, default=5, show_default=True, help="Nearest real images looked at.")
+@click.option(
+    "--duplicates",
+    type=click.Choice(["report", "reject"]),
+    default="report",
+    show_default=True,
+    help="What becomes of an image that repeats an earlier one.",
+)
+@click.option(
+    "--allow-seen-identities", is_flag=True, help="Let a recognizer judge people that it was trained on."
+)
 @click.option("--quality-only", is_flag=True, help="Measure the images only, compare with nobody.")
 @click.option(
     "--quality-thresholds",
@@ -41,6 +56,8 @@ import click
 def command(directory: Path, columns: tuple[str, ...], quiet: bool, **options: Any) -> None:
     """Audit DIRECTORY and write ledger.parquet: every score, the verdict and its reasons.
 
+    An image is flagged where it is nearer to a real person of --reference than outsiders are (--fpir):
+    people of --calibration, or each of the reference's in turn where a column subject names them.
     Quality thresholds are what real crops allow at --false-rejection-rate. No image is changed.
     The same command again reuses the scores; killed, it goes on.
     """
@@ -62,7 +79,8 @@ def command(directory: Path, columns: tuple[str, ...], quiet: bool, **options: A
 
 
 def table(figures: dict[str, Any]) -> list[str]:
-    """The lines that a person reads: kept, rejected by first reason, where the thresholds are from."""
+    """The lines that a person reads: kept, rejected by first reason, where the thresholds are from,
+    flagged, expected, excess and sensitivity."""
     rows, quality = figures["rows"], figures["quality"]
     width = max(len(name) for name in ("kept", *figures["rejected"]))
     counts = {"kept": figures["kept"], **figures["rejected"]}
@@ -73,4 +91,4 @@ def table(figures: dict[str, Any]) -> list[str]:
         f"quality: {quality['share']:.2%} rejected; the same thresholds reject {quality['expected_share']:.2%} of "
         f"the {crops['images']:,} real crops that set them ({origin})"
     )
-    return lines
+    return lines + list((figures["overlap"] or {}).get("summary", []))

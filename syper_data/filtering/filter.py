@@ -14,12 +14,14 @@ from syper_data.dataset.directory import DatasetDirectory
 from syper_data.dataset.lock import folder_lock
 from syper_data.dataset.shards import file_sha256
 from syper_data.errors import InputError
+from syper_data.filtering.identity import DUPLICATE, OVERLAP, Comparison, IdentityAudit, audit_identities
 from syper_data.filtering.ledger import LEDGER, Ledger, write_ledger
 from syper_data.filtering.quality.measures import MeasureSet
 from syper_data.filtering.quality.thresholds import Thresholds, bundled_thresholds, calibrate
 from syper_data.filtering.scoring import CACHE, Report, score_dataset, score_source
 from syper_data.filtering.settings import BUNDLED, DEFAULT_FPIR, DEFAULT_RATE, FilterSettings
 from syper_data.imaging.source import ImageSource
+from syper_data.recognition.embedding_table import is_embeddings
 
 FILTER = "filter.json"
 THRESHOLDS = "quality-thresholds.json"
@@ -44,9 +46,11 @@ def filter(
     *,
     reference: str | Path | None = None,
     calibration: str | Path | None = None,
-    embedder: str | Path | None = None,
+    embedder: Sequence[str | Path] | None = None,
     fpir: float = DEFAULT_FPIR,
     neighbours: int = 5,
+    duplicates: str = "report",
+    allow_seen_identities: bool = False,
     quality_only: bool = False,
     quality_thresholds: str | Path | None = None,
     false_rejection_rate: float = DEFAULT_RATE,
@@ -58,6 +62,15 @@ def filter(
 ) -> FilterResult:
     """Audit the complete dataset directory ``path`` and write ``ledger.parquet`` and ``filter.json``
     into it. No image is changed, and a rejected one stays in the ledger with its reasons.
+
+    Identity: every image is searched among the real people of ``reference`` (any image source, or a file of
+    embeddings), in both orientations, and flagged where it is nearer to one than people who are not in
+    the reference are, with a chance of ``fpir`` an image. Those are the people of ``calibration``, or
+    each of the reference's in turn where a column ``subject`` names them; with neither nothing is flagged,
+    and the figures say so. ``embedder`` names recognizers; the default are the two bundled auditors of
+    the spectrum, each for people that it was not trained on, or the teacher where nobody knows who the
+    people are. ``duplicates`` "reject" also rejects images that repeat an earlier one. ``quality_only``
+    leaves all this out.
 
     Quality: each measure of each image against thresholds that real crops set: those of
     ``quality_thresholds`` (a file, or "bundled"); without it the crops of ``reference``, where it
@@ -76,9 +89,11 @@ def filter(
     settings = FilterSettings(
         reference=_text(reference),
         calibration=_text(calibration),
-        embedder=_text(embedder),
+        embedder=tuple(str(name) for name in embedder or ()),
         fpir=fpir,
         neighbours=neighbours,
+        duplicates=duplicates,
+        allow_seen_identities=allow_seen_identities,
         quality_only=quality_only,
         quality_thresholds=_text(quality_thresholds),
         false_rejection_rate=false_rejection_rate,
@@ -97,13 +112,23 @@ def filter_locked(
     """:func:`filter` for a caller that holds the folder's lock."""
     dataset = DatasetDirectory.open(path)
     completion = dataset.require_complete()
-    measures = MeasureSet(dataset.manifest.generator.spectrum, settings.iris_diameters, settings.measure)
+    spectrum = dataset.manifest.generator.spectrum
+    measures = MeasureSet(spectrum, settings.iris_diameters, settings.measure)
+    comparison = None if settings.quality_only else Comparison.open(settings, spectrum)
     try:
         thresholds, origin = _thresholds(settings, measures, workers, report)
         scores: dict[str, Any] = dict(score_dataset(dataset, completion, measures, workers=workers, report=report))
         found = thresholds.reasons(scores)
-        quality = _quality_figures(thresholds, origin, found)
-        record = {"settings": settings.to_dict(), "quality": quality, "overlap": None}
+        record: dict[str, Any] = {
+            "settings": settings.to_dict(),
+            "quality": _quality_figures(thresholds, origin, found),
+            "overlap": None,
+        }
+        if comparison is not None:
+            audit = audit_identities(dataset, settings, comparison, workers, report)
+            scores |= audit.scores
+            found = _with_identity(found, audit, settings)
+            record["overlap"] = audit.record
         ledger = write_ledger(dataset, scores, found, record)
         return FilterResult(dataset, ledger, _write_figures(dataset, ledger, thresholds))
     finally:
@@ -136,9 +161,20 @@ def _thresholds(
 
 def _image_source(settings: FilterSettings) -> ImageSource | None:
     """The reference as images, or None where there is none or it holds embeddings."""
-    if settings.reference is None:
+    if settings.reference is None or is_embeddings(settings.reference):
         return None
     return ImageSource.open(settings.reference, settings.columns)
+
+
+def _with_identity(found: list[list[str]], audit: IdentityAudit, settings: FilterSettings) -> list[list[str]]:
+    """The reasons with those of the identity audit before them: a leak weighs more than a blur."""
+    for name, cases in (
+        (DUPLICATE, audit.duplicate if settings.duplicates == "reject" else None),
+        (OVERLAP, audit.flagged),
+    ):
+        if cases is not None:
+            found = [[name, *r] if case else r for case, r in zip(cases, found, strict=True)]
+    return found
 
 
 def _quality_figures(thresholds: Thresholds, origin: str, found: list[list[str]]) -> dict[str, Any]:
