@@ -9,13 +9,20 @@ import click
 
 @click.command(short_help="Write the page that a privacy officer signs or refuses.")
 @click.argument("directory", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="The page (default: DIRECTORY/report.html).")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="FILE", help="The page (default: DIRECTORY/report.html)."
+)
 @click.option("--reference", metavar="SOURCE", help="The real images of the audit, for --show-real.")
 @click.option("--show-real", is_flag=True, help="Show real people beside the images that resemble them most.")
 @click.option("--columns", multiple=True, metavar="OURS=THEIRS", help="Other column names, e.g. source_id=file.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def command(
-    directory: Path, out: Path | None, reference: str | None, show_real: bool, columns: tuple[str, ...], quiet: bool
+    directory: Path,
+    out: Path | None,
+    reference: str | None,
+    show_real: bool,
+    columns: tuple[str, ...],
+    quiet: bool,
 ) -> None:
     """Write the page of DIRECTORY: one HTML file that opens offline and prints.
 

@@ -40,9 +40,9 @@ def histogram(values: Any, axis: str, *, low: Bound | None = None, high: Bound |
         if bound is not None:
             parts.append(_line(_x(bound.value, first, last), bound.text, side))
     label = f"{axis}: distribution of {len(values):,} images"
-    return Markup(
-        '<svg class="chart" viewBox="0 0 {w} {h}" role="img" aria-label="{label}">{body}</svg>'
-    ).format(w=WIDTH, h=HEIGHT, label=label, body=Markup("").join(parts))
+    return Markup('<svg class="chart" viewBox="0 0 {w} {h}" role="img" aria-label="{label}">{body}</svg>').format(
+        w=WIDTH, h=HEIGHT, label=label, body=Markup("").join(parts)
+    )
 
 
 def _range(values: Any, bounds: list[float]) -> tuple[float, float]:
@@ -87,7 +87,9 @@ def _axis(first: float, last: float, text: str) -> Markup:
         x = _x(tick, first, last)
         parts.append(Markup(f'<text x="{x:.1f}" y="{floor + 13}" text-anchor="middle">{tick:g}</text>'))
     parts.append(
-        Markup(f'<text x="{WIDTH / 2:.0f}" y="{HEIGHT - 5}" text-anchor="middle">') + escape(text) + Markup("</text>")
+        Markup(f'<text x="{WIDTH / 2:.0f}" y="{HEIGHT - 5}" text-anchor="middle">')
+        + escape(text)
+        + Markup("</text>")
     )
     return Markup("").join(parts)
 

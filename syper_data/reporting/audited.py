@@ -103,5 +103,7 @@ def _figures(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{file}: damaged; run syper-data filter again, which reuses the scores") from error
     if belongs_to != file_sha256(path / LEDGER):
-        raise InputError(f"{file}: belongs to another {LEDGER}; run syper-data filter again, which reuses the scores")
+        raise InputError(
+            f"{file}: belongs to another {LEDGER}; run syper-data filter again, which reuses the scores"
+        )
     return figures

@@ -75,7 +75,9 @@ def images_at(audited: Audited, rows: Iterable[int]) -> dict[int, Pixels]:
             size = file.metadata.row_group(group).num_rows
             here = mine[(mine >= at) & (mine < at + size)]
             if len(here):
-                images = file.read_row_group(group, columns=["image"])["image"].take(pa.array(here - at)).to_pylist()
+                images = (
+                    file.read_row_group(group, columns=["image"])["image"].take(pa.array(here - at)).to_pylist()
+                )
                 for row, image in zip(here, images, strict=True):
                     found[int(row) + shard.start] = decode_rgb(image["bytes"], f"{path}, row {row}")
             at += size
@@ -133,15 +135,18 @@ def real_images(audited: Audited, source: str, columns: Mapping[str, str] | None
         InputError: the source can't be read, or holds none of those images.
     """
     table = _columns(audited)
-    wanted = {table["nearest_reference"][row] for row in nearest_rows(audited)}
+    wanted = {str(table["nearest_reference"][row]) for row in nearest_rows(audited)}
     found: dict[str, Pixels] = {}
     for entry in ImageSource.open(source, columns).read():
-        if entry.source_id in wanted and entry.source_id not in found and not isinstance(entry, Unreadable):
-            found[entry.source_id] = canonical(entry)
+        name = str(entry.source_id)
+        if name in wanted and name not in found and not isinstance(entry, Unreadable):
+            found[name] = canonical(entry)
             if len(found) == len(wanted):
                 break
     if wanted and not found:
-        raise InputError(f"{source}: holds none of the real images that the audit names; give the reference of the audit")
+        raise InputError(
+            f"{source}: holds none of the real images that the audit names; give the reference of the audit"
+        )
     return found
 
 

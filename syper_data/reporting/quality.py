@@ -67,11 +67,12 @@ def quality_sections(audited: Audited) -> list[MeasureSection]:
     if audited.ledger is None or not audited.record.get("quality"):
         return []
     limits = audited.record["quality"]["thresholds"]["limits"]
+    names = sorted(limits, key=lambda name: (list(TITLES).index(name) if name in TITLES else len(TITLES), name))
     values = {name: audited.ledger.table[name].to_numpy() for name in limits}
     found = {name: _limits(limits[name], values[name]) for name in limits}
     shown = {row for sides in found.values() for side in sides for row in (*side.outside, *side.inside)}
     pixels = images_at(audited, shown)
-    return [_section(audited, name, limits[name], values[name], found[name], pixels) for name in limits]
+    return [_section(audited, name, limits[name], values[name], found[name], pixels) for name in names]
 
 
 def _limits(limit: dict[str, Any], values: Any) -> list[_Limit]:
@@ -93,10 +94,14 @@ def _section(
 ) -> MeasureSection:
     def tiles(rows: list[int]) -> list[Tile]:
         return [
-            tile(pixels[row], SMALL_TILE, f"{key_text(audited, row)}: {values[row]:.4g} {limit['unit']}") for row in rows
+            tile(pixels[row], SMALL_TILE, f"{key_text(audited, row)}: {values[row]:.4g} {limit['unit']}")
+            for row in rows
         ]
 
-    bounds = {side: None if limit[side] is None else Bound(float(limit[side]), f"{limit[side]:.4g}") for side in ("low", "high")}
+    bounds = {
+        side: None if limit[side] is None else Bound(float(limit[side]), f"{limit[side]:.4g}")
+        for side in ("low", "high")
+    }
     return MeasureSection(
         name,
         TITLES.get(name, name.replace("_", " ")),

@@ -10,6 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from syper_data.dataset.manifest import Manifest
+from syper_data.filtering.settings import FilterSettings
 from syper_data.rendering.numbers import count, number, percent
 from syper_data.rendering.svg import Bound, histogram
 from syper_data.reporting.audited import Audited
@@ -24,13 +25,16 @@ def overlap_rows(overlap: Mapping[str, Any]) -> Iterator[Row]:
         for label, key in (
             ("Flagged images", "flagged"),
             ("Expected by chance", "expected"),
-            ("Excess (flagged − expected)", "excess"),
+            ("Excess (flagged less expected)", "excess"),
         ):
             e = overlap["excess"][key]
             yield label, f"{count(e['value'])} (95 % interval {_plain(e['low'])} to {_plain(e['high'])})"
     yield "False-positive identification rate asked for", percent(overlap["fpir"])
     for alarm in overlap["false_alarms"]:
-        rate, how = alarm["rate"], "who did not set the threshold" if alarm["held_out"] else "who also set the threshold"
+        rate, how = (
+            alarm["rate"],
+            "who did not set the threshold" if alarm["held_out"] else "who also set the threshold",
+        )
         yield (
             "False alarms on strangers",
             f"{share(rate)}; {count(rate['n'])} images of {count(rate['clusters'])} people {how}",
@@ -57,8 +61,9 @@ def _network_rows(network: Mapping[str, Any]) -> Iterator[Row]:
     if network["pair_fmr"] is not None:
         yield (
             "· false match rate of one comparison at this threshold",
-            f"{_rate(network['pair_fmr'], network['pairs'])} of {count(network['pairs'])} comparisons of different "
-            "people" + (
+            f"{_rate(network['pair_fmr'], network['pairs'])} of {count(network['pairs'])} comparisons of "
+            "different people"
+            + (
                 f"; {network['independent_pair_fmr']:.2g} would be equivalent were all comparisons independent"
                 if network["independent_pair_fmr"] is not None
                 else ""
@@ -69,10 +74,15 @@ def _network_rows(network: Mapping[str, Any]) -> Iterator[Row]:
 def trained_on_audited(audited: Audited) -> str:
     """Whether a network judged people that it was trained on."""
     if audited.settings.get("allow_seen_identities"):
-        return "Possibly: the audit was told to allow it (--allow-seen-identities), which makes it look better than it is."
+        return (
+            "Possibly: the audit was told to allow it (--allow-seen-identities), which makes it look better "
+            "than it is for others."
+        )
     if (audited.overlap or {}).get("reference", {}).get("people") is None:
-        return "Can’t be told: the reference does not name its people."
-    return "No: each person was judged by a network whose file does not list that person among those it was trained on."
+        return "Not known: the reference does not name its people."
+    return (
+        "No: each person was judged by a network whose file does not list that person among its training people."
+    )
 
 
 def sensitivity_rows(overlap: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -86,7 +96,9 @@ def sensitivity_rows(overlap: Mapping[str, Any]) -> list[dict[str, str]]:
             ("another picture of the same eye, one other in the reference", "found_by_one"),
         ):
             rate = second[key]
-            rows.append({"kind": label, "found": share(rate), "named": "", "n": count(rate["n"]), "alarms": alarms})
+            rows.append(
+                {"kind": label, "found": share(rate), "named": "", "n": count(rate["n"]), "alarms": alarms}
+            )
     for copy in overlap["copies"] or ():
         rows.append(
             {
@@ -123,13 +135,18 @@ def membership_rows(found: Mapping[str, Any]) -> list[Row]:
     """The membership inference in figures."""
     auc = found["auc"]
     rows = [
-        ("Area under the curve (0.5: no better than guessing)", f"{number(auc['value'])} (95 % interval {number(auc['low'])} to {number(auc['high'])})"),
+        (
+            "Area under the curve (0.5: no better than guessing)",
+            f"{number(auc['value'])} (95 % interval {number(auc['low'])} to {number(auc['high'])})",
+        ),
         ("Training images", f"{count(found['train_images'])} of {count(found['train_people'])} people"),
         ("Held-out images", f"{count(found['held_out_images'])} of {count(found['held_out_people'])} people"),
     ]
     for point in found["at"]:
         text = share(point["tpr"]) if point["tpr"] is not None else f"not supported: {point['note']}"
-        rows.append((f"Training images recognised, {percent(point['fpr'])} of the held-out ones taken for such", text))
+        rows.append(
+            (f"Training images recognised, {percent(point['fpr'])} of the held-out ones taken for such", text)
+        )
     return rows
 
 
@@ -168,7 +185,10 @@ def commands(audited: Audited) -> list[Row]:
     """The commands that make the images again, verify them, and repeat audit and page."""
     name = shlex.quote(audited.name)
     found = [
-        ("make the images again", f"syper-data sample --from-manifest {shlex.quote(audited.name + '/manifest.json')} --out again"),
+        (
+            "make the images again",
+            f"syper-data sample --from-manifest {shlex.quote(audited.name + '/manifest.json')} --out again",
+        ),
         ("verify every image", f"syper-data verify {name} --rows all"),
     ]
     if audited.ledger is not None and audited.settings:
@@ -178,24 +198,29 @@ def commands(audited: Audited) -> list[Row]:
 
 def _options(settings: Mapping[str, Any]) -> str:
     """The options of ``filter``; of files only the names, since paths are those of another machine."""
-    text = ""
-    for name, value in settings.items():
-        option = "--" + name.replace("_", "-")
-        if value in (None, False, [], {}) or (name == "columns" and not value):
+    text, defaults = "", FilterSettings(quality_only=True).to_dict() | {"quality_only": False}
+    for name, default in defaults.items():
+        option, value = "--" + name.replace("_", "-"), settings.get(name, default)
+        if value == default:
             continue
         values = [f"{k}={v}" for k, v in value.items()] if isinstance(value, dict) else value
         for one in values if isinstance(values, list) else [values]:
             if one is True:
                 text += f" {option}"
             else:
-                shown = Path(one).name if name in ("reference", "calibration", "embedder", "quality_thresholds") else one
+                shown = (
+                    Path(one).name
+                    if name in ("reference", "calibration", "embedder", "quality_thresholds")
+                    else one
+                )
                 text += f" {option} {shlex.quote(str(shown))}"
     return text
 
 
 def _seeds(manifest: Manifest) -> str:
     runs = [
-        f"{r.start} to {r.stop - 1}" + ("" if r.label is None else f" (label {r.label})") for r in manifest.runs[:RUNS]
+        f"{r.start} to {r.stop - 1}" + ("" if r.label is None else f" (label {r.label})")
+        for r in manifest.runs[:RUNS]
     ]
     more = f", and {len(manifest.runs) - RUNS} more runs" if len(manifest.runs) > RUNS else ""
     return f"{', '.join(runs)}{more}: {count(len(manifest))} images"
@@ -216,7 +241,7 @@ def _rate(value: float, pairs: int) -> str:
 
 
 def _plain(value: float) -> str:
-    return "0" if value == 0 else ("−" if value < 0 else "") + count(abs(value))
+    return "0" if value == 0 else ("-" if value < 0 else "") + count(abs(value))
 
 
 def _shown(value: object) -> str:

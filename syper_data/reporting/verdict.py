@@ -6,6 +6,7 @@ from the figures alone; who signs decides.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +27,7 @@ NOT_AUDITED, NOT_COMPARED, NO_THRESHOLD, RESEMBLES, UNPROVEN, CLEAR = (
 HEADLINES = {
     NOT_AUDITED: "Not audited: nothing is known about these images.",
     NOT_COMPARED: "Only image quality was checked. Whether the images show real people was not tested.",
-    NO_THRESHOLD: "The images were compared with real people, but nothing can be concluded: there is no threshold.",
+    NO_THRESHOLD: "Compared with real people, but nothing can be concluded: there is no threshold.",
     RESEMBLES: "More images resemble real people than chance explains.",
     UNPROVEN: "Nothing stands out, but it was not shown that this audit would have seen every leak.",
     CLEAR: "No more images resemble these real people than chance explains.",
@@ -86,8 +87,8 @@ def blind_spots(overlap: Mapping[str, Any]) -> Iterator[str]:
     if second is None:
         what = "Copies were tested, identity was not" if copies else "Neither copies nor identity were tested"
         yield (
-            f"{what}: the reference holds no second image of any eye that could be withheld and searched for. A new "
-            "picture of a person in the reference could have gone unnoticed."
+            f"{what}: the reference holds no second image of any eye that could be withheld and searched for. A "
+            "new picture of a person in the reference could have gone unnoticed."
         )
     elif second["found"]["value"] < WEAK:
         yield (
@@ -95,7 +96,7 @@ def blind_spots(overlap: Mapping[str, Any]) -> Iterator[str]:
             f"{100 * (1 - second['found']['value']):.0f} would have been missed."
         )
     if copies is None:
-        yield "No copies of reference images were planted, so it is not known whether copies would have been found."
+        yield "No copies of reference images were planted, so nobody knows whether copies would have been found."
     for rate in copies or ():
         if rate["flagged"]["value"] < WEAK:
             missed = 100 * (1 - rate["flagged"]["value"])
@@ -120,8 +121,8 @@ def open_points(audited: Audited) -> Iterator[str]:
         yield from (note for note in overlap["notes"] if not _said(note))
     if audited.membership is None:
         yield (
-            "Whether someone with a person's photo could tell that it was used to train the generator: no membership "
-            "inference was run."
+            "Whether someone with a person's photo could tell that it was used to train the generator: no "
+            "membership inference was run."
         )
     if not audited.record.get("quality"):
         yield "Whether the images are usable: no quality measures are recorded."
@@ -144,14 +145,14 @@ def _tested(audited: Audited) -> Iterator[str]:
     if quality:
         thresholds = quality["thresholds"]
         yield (
-            f"Each image was measured for quality ({len(thresholds['limits'])} measures, such as sharpness and whether "
-            f"an eye can be seen). The limits were set on {count(thresholds['crops']['images'])} real crops."
+            f"Each image was measured for quality ({len(thresholds['limits'])} measures, such as sharpness and "
+            f"whether an eye can be seen). The limits come from {count(thresholds['crops']['images'])} real crops."
         )
     if audited.membership is not None:
         m = audited.membership
         yield (
-            f"Whether {count(m['train_images'])} training images can be told from {count(m['held_out_images'])} images "
-            "that the generator never saw, by how near the synthetic images come to them."
+            f"Whether {count(m['train_images'])} training images can be told from {count(m['held_out_images'])} "
+            "images that the generator never saw, by how near the synthetic images come to them."
         )
 
 
@@ -159,8 +160,8 @@ def _compared(overlap: Mapping[str, Any], n: int) -> str:
     real, calibration = overlap["reference"], overlap["networks"][0]["calibration"]
     people = "" if real["people"] is None else f" of {count(real['people'])} people"
     text = (
-        f"Each of the {count(n)} images was compared with each of {count(real['images'])} real images{people} (the "
-        "reference), by a network that recognises people by the region of the eye."
+        f"Each of the {count(n)} images was compared with each of {count(real['images'])} real images{people} "
+        "(the reference), by a network that recognises people by the region of the eye."
     )
     if calibration is None or overlap["excess"] is None:
         return text
@@ -174,11 +175,12 @@ def _sensitivity_tested(overlap: Mapping[str, Any]) -> Iterator[str]:
     second, copies = overlap["second_samples"], overlap["copies"]
     parts = []
     if second is not None:
-        parts.append(f"{count(second['found']['n'])} pictures of people in the reference were withheld and searched for")
-    if copies:
         parts.append(
-            f"copies of {count(copies[0]['flagged']['n'])} reference images were planted, altered in {len(copies)} ways"
+            f"{count(second['found']['n'])} pictures of people in the reference were withheld and searched for"
         )
+    if copies:
+        tried = count(copies[0]["flagged"]["n"])
+        parts.append(f"copies of {tried} reference images were planted, altered in {len(copies)} ways")
     if parts:
         yield f"Would the audit see a leak? To find out, {' and '.join(parts)}."
 
@@ -195,7 +197,12 @@ def _found(audited: Audited) -> Iterator[str]:
         yield f"Of withheld pictures of people in the reference, {_with_interval(second['found'])} were found."
     if copies:
         shares = [copy["flagged"]["value"] for copy in copies]
-        yield f"Of planted copies, {percent(min(shares))} to {percent(max(shares))} were found, depending on the kind."
+        low, high = percent(min(shares)), percent(max(shares))
+        yield (
+            f"Of planted copies, {low} to {high} were found, depending on the kind."
+            if low != high
+            else (f"Of planted copies of every kind, {low} were found.")
+        )
     if audited.membership is not None:
         yield str(audited.membership["verdict"])
     yield f"{count(audited.ledger.kept)} of {count(n)} images are kept, {count(n - audited.ledger.kept)} rejected."
@@ -204,8 +211,8 @@ def _found(audited: Audited) -> Iterator[str]:
 def _overlap_found(overlap: Mapping[str, Any], n: int) -> Iterator[str]:
     flagged, expected, excess = (overlap["excess"][k] for k in ("flagged", "expected", "excess"))
     yield (
-        f"{count(flagged['value'])} of {count(n)} images are flagged. By chance alone {count(expected['value'])} would be. "
-        f"The difference is {_signed(excess['value'])} (with 95 % certainty between {_signed(excess['low'])} and "
+        f"{count(flagged['value'])} of {count(n)} images are flagged. By chance alone {count(expected['value'])} "
+        f"would be. The difference is {_signed(excess['value'])} (95 % interval: {_signed(excess['low'])} to "
         f"{_signed(excess['high'])})."
     )
 
@@ -215,16 +222,20 @@ def _means(audited: Audited, level: str) -> Iterator[str]:
         yield "There is no ground to sign this dataset. Run syper-data filter first."
         return
     if level == NOT_COMPARED:
-        yield "There is no ground to call these images private. They may still be used where privacy is settled otherwise."
+        yield (
+            "There is no ground to call these images private. They can be used only where privacy is settled in "
+            "another way."
+        )
         return
     if level == NO_THRESHOLD:
         yield "Which similarity is more than chance is not known, so no image was flagged and none is cleared."
         return
     excess, n = audited.overlap["excess"]["excess"], len(audited.dataset)  # type: ignore[index]
     if level == RESEMBLES:
+        least = count(max(1, math.floor(excess["low"])))
         yield (
-            f"Probably at least {count(max(1.0, excess['low']))} images show, or closely resemble, people in the "
-            "reference. If the generator was trained on these people, it has kept traces of them."
+            f"Very probably at least {least} images show, or closely resemble, people in "
+            "the reference. If the generator was trained on these people, it has kept traces of them."
         )
         yield (
             "The flagged images are rejected. That is not enough to call the rest private: "
@@ -233,21 +244,24 @@ def _means(audited: Audited, level: str) -> Iterator[str]:
         return
     yield (
         "The images resemble the people of the reference about as much as pictures of strangers do. The figures "
-        f"leave room for at most {count(max(0.0, excess['high']))} of {count(n)} images beyond chance."
+        f"leave room for at most {count(max(0, math.ceil(excess['high'])))} of {count(n)} images beyond chance."
     )
     yield "Flagged images are rejected all the same, so that the kept ones hold none of them."
     if level == UNPROVEN:
-        yield "But some leaks would not have been seen; they are named under “What can’t be concluded”."
+        yield "But some leaks would not have been seen; they are named under “What can not be concluded”."
 
 
 def _not_means(audited: Audited) -> Iterator[str]:
     if audited.ledger is None:
         return
     if audited.overlap is not None:
-        yield "It says nothing about people who are not in the reference. If the reference is not all of the training data, the rest was not tested."
         yield (
-            "It does not prove that no image shows a real person: a person, or another network, may see a likeness "
-            "that this network does not."
+            "It says nothing about people who are not in the reference. If the reference is not all of the "
+            "training data, the rest was not tested."
+        )
+        yield (
+            "It does not prove that no image shows a real person: a person, or another network, may see a "
+            "likeness that this network does not."
         )
     else:
         yield "It does not mean that the images are private, only that they were sorted by quality."
@@ -259,4 +273,4 @@ def _with_interval(rate: Mapping[str, Any]) -> str:
 
 
 def _signed(value: float) -> str:
-    return "0" if value == 0 else ("+" if value > 0 else "−") + count(abs(value))
+    return "0" if value == 0 else ("+" if value > 0 else "-") + count(abs(value))
