@@ -112,8 +112,8 @@ def open_points(audited: Audited) -> Iterator[str]:
         return
     if overlap is None:
         yield (
-            "Whether any image shows a real person: nobody was compared with. syper-data filter with --reference "
-            "and the crops that the generator was trained on tests it."
+            "Whether any image shows a real person: nobody was compared with. That takes the real images that the "
+            "generator was trained on."
         )
     else:
         spots = list(blind_spots(overlap))
