@@ -33,6 +33,14 @@ from syper_data.recognition.embeddings import Embeddings, embed
 
 OVERLAP, DUPLICATE = "resembles a real person", "near-duplicate"
 
+SCORES = {  # what the published columns are
+    "nearest_similarity": "cosine similarity to the nearest real image of the identity audit",
+    "neighbour_similarity": "its mean over the nearest real images",
+    "centre_similarity": "cosine similarity to the nearest real eye's mean",
+    "duplicate_of_seed": "seed of the earlier image that this one repeats, else null",
+    "duplicate_similarity": "cosine similarity to the nearest other image of the dataset",
+}
+
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
 
 
@@ -64,6 +72,9 @@ class People:
         source = ImageSource.open(given, settings.columns)
         if not len(source):
             raise InputError(f"{given}: the {role} is empty: it holds no image")
+        for part in source.tables:
+            if part.damage is not None:
+                raise InputError(part.damage)
         return cls(role, given, source)
 
     @property
