@@ -20,6 +20,7 @@ from syper_data.evaluation.images import (
     open_judged_generator,
     read_dataset,
     read_real,
+    require_other_images,
     sample_images,
 )
 from syper_data.evaluation.judge import Judge, open_judge
@@ -112,6 +113,7 @@ def evaluate(
     if train is not None:
         other = "training" if holdout_side == "held-out" else "held-out"
         trained = read_real(Path(train), side, columns=names, holdout=holdout, holdout_side=other)
+        require_other_images(truth, trained)
     count = n or min(len(truth), MOST_IMAGES)
     measures.require(len(given) if given else count, "generated images")
 
