@@ -22,7 +22,8 @@ from syper_data.dataset.shards import file_sha256
 from syper_data.errors import ConfigError, DriftError, InputError, OutputError, UsageError
 from syper_data.execution import open_pool
 from syper_data.imaging.codec import encoder_identity
-from syper_data.imaging.source import HUB, ImageSource
+from syper_data.imaging.hub_source import HUB
+from syper_data.imaging.source import ImageSource
 
 Report = Callable[[int, int], None]
 
