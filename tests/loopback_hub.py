@@ -159,6 +159,8 @@ class _Handler(BaseHTTPRequestHandler):
         inside = {path[len(folder) :] for path in files if path.startswith(folder)}
         if folder and not inside:
             return self._refuse(404, f"{folder} does not exist", "EntryNotFound")
+        if "recursive=true" in urlsplit(self.path).query.lower():
+            return self._answer(200, [_entry(folder + name, files[folder + name]) for name in sorted(inside)])
         folders = sorted({name.split("/")[0] for name in inside if "/" in name})
         entries: list[dict[str, Any]] = [
             {"type": "directory", "path": folder + name, "size": 0, "oid": "0" * 40} for name in folders
