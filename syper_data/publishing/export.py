@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,10 +18,16 @@ from syper_data.dataset.shards import check_shard, file_sha256, open_shard
 from syper_data.errors import InputError, OutputError, UsageError, VerificationError
 from syper_data.imaging.codec import decode_rgb
 from syper_data.publishing.card import Publication, render_card
+from syper_data.publishing.carried_plan import (
+    PLAN_FILES,
+    carry_completion,
+    carry_manifest,
+    no_stub,
+    write_if_other,
+)
 from syper_data.publishing.check import CACHE_PREFIX, ColumnDigests, check_export
 from syper_data.publishing.croissant import CROISSANT, render_croissant
 from syper_data.publishing.hub import check_repo_id, dataset_url, push, require_token
-from syper_data.publishing.plan import PLAN_FILES, carry_completion, carry_manifest, write_if_other
 from syper_data.rendering.sheet import contact_sheet, encode_sheet
 
 Report = Callable[[str, int, int], None]
@@ -51,7 +58,8 @@ def export_hf(
     pushed to the Hub of ``HF_ENDPOINT``. The same call again writes and sends only what is
     missing; the card and the other descriptions are always written anew.
 
-    ``license`` is a Hub licence id. ``report`` is called with a stage ("copying", "checking",
+    ``license`` is a Hub licence id. Croissant's name is the repository's, else the dataset
+    folder's. ``report`` is called with a stage ("copying", "checking",
     "uploading"), the images done in it and their total.
 
     Raises:
@@ -77,13 +85,14 @@ def export_hf(
         completion,
         license=license,
         pretty_name=pretty_name,
+        name=_short_name(repo_id or dataset.path.resolve().name),
         repo_id=repo_id,
         url=None if repo_id is None else dataset_url(repo_id),
     )
     if repo_id is not None:
         require_token()
     _require_own(folder, dataset)
-    with folder_lock(folder):
+    with no_stub(folder), folder_lock(folder):
         _require_own(folder, dataset)
         _clean(folder)
         carry_manifest(dataset, folder)
@@ -97,6 +106,11 @@ def export_hf(
             files = dict.fromkeys(_SMALL_FILES, 0) | {f"{DATA}/{s.name}": s.rows for s in completion.shards}
             push(folder, repo_id, files, private=private, report=report)
     return folder
+
+
+def _short_name(name: str) -> str:
+    """The last part of OWNER/NAME, or a folder's name, in the letters that Croissant allows."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name.rpartition("/")[2]).strip("-") or "syper"
 
 
 def _choose_folder(source: Path, out: str | Path | None, repo_id: str | None) -> Path:

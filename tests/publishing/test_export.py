@@ -264,6 +264,16 @@ def test_licence_and_title_reach_card_and_croissant(
     assert (croissant["license"], croissant["alternateName"]) == ("cc-by-4.0", "Eyes: a test")
 
 
+@pytest.mark.parametrize(
+    ("folder", "name"), [("nir-eyes.v2", "nir-eyes.v2"), ("Augen, grün", "Augen-gr-n"), ("目", "syper")]
+)
+def test_croissant_has_the_datasets_name_in_letters_that_it_allows(
+    tmp_path: Path, unchecked: None, folder: str, name: str
+) -> None:
+    out = export_hf(make_dataset(tmp_path / folder, 3).path, out=tmp_path / "out")
+    assert json.loads((out / "croissant.json").read_text())["name"] == name
+
+
 def test_the_exported_shards_keep_what_the_hub_reads(exported: Path) -> None:
     file = pq.ParquetFile(exported / "data" / "train-00000-of-00003.parquet")
     features = json.loads(file.schema_arrow.metadata[b"huggingface"])["info"]["features"]

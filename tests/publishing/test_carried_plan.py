@@ -11,8 +11,8 @@ import syper_data
 from small_dataset import make_dataset
 from syper_data.errors import VerificationError
 from syper_data.publishing import export as export_module
+from syper_data.publishing.carried_plan import carry_manifest
 from syper_data.publishing.export import export_hf
-from syper_data.publishing.plan import carry_manifest
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,23 @@ def test_the_completion_record_comes_after_the_check(tmp_path: Path, monkeypatch
         export_hf(dataset.path, out=tmp_path / "out")
     assert seen == [False]
     assert not (tmp_path / "out/complete.json").exists()
+
+
+def test_an_export_that_fails_before_its_first_shard_leaves_no_folder(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "syper", 20)
+    first, last = dataset.manifest.shards[0], dataset.manifest.shards[-1]
+    dataset.shard_path(last).unlink()
+    with pytest.raises(VerificationError, match="missing"):
+        export_hf(dataset.path, out=tmp_path / "begun")
+    assert (tmp_path / "begun/data" / first.name).exists()  # what was copied is used by the next call
+    dataset.shard_path(first).unlink()
+    with pytest.raises(VerificationError, match="missing"):
+        export_hf(dataset.path, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(VerificationError, match="missing"):
+        export_hf(dataset.path, out=tmp_path / "mine")
+    assert (tmp_path / "mine").exists()
 
 
 def test_a_manifest_that_changes_during_the_export_is_named(tmp_path: Path) -> None:

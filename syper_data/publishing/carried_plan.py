@@ -7,10 +7,13 @@ leaves them alone.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from syper_data.dataset.atomic import output_errors, write_atomically
-from syper_data.dataset.directory import COMPLETE, MANIFEST, DatasetDirectory
+from syper_data.dataset.directory import COMPLETE, DATA, MANIFEST, DatasetDirectory
+from syper_data.dataset.lock import LOCK_NAME
 from syper_data.dataset.manifest import sha256_hex
 from syper_data.errors import VerificationError
 
@@ -32,6 +35,22 @@ def carry_manifest(dataset: DatasetDirectory, folder: Path) -> None:
 def carry_completion(dataset: DatasetDirectory, folder: Path) -> None:
     """Copy the completion record, the last file of an export: it says that all shards are there."""
     write_if_other(folder / COMPLETE, (dataset.path / COMPLETE).read_bytes())
+
+
+@contextmanager
+def no_stub(folder: Path) -> Iterator[None]:
+    """Where an export fails before its first shard, remove the folder that it made for it."""
+    fresh = not folder.exists()
+    try:
+        yield
+    except BaseException:
+        if fresh and not any((folder / DATA).glob("*")):
+            for name in (MANIFEST, LOCK_NAME):
+                (folder / name).unlink(missing_ok=True)
+            for empty in (folder / DATA, folder):
+                with suppress(OSError):  # not there, or somebody else put something into it
+                    empty.rmdir()
+        raise
 
 
 def write_if_other(path: Path, content: bytes) -> None:
