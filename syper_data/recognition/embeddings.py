@@ -25,7 +25,8 @@ from syper_data.dataset.directory import COMPLETE, DATA, MANIFEST
 from syper_data.dataset.lock import folder_lock
 from syper_data.errors import InputError, UsageError
 from syper_data.execution import open_pool
-from syper_data.imaging.source import HUB, ImageSource, SourceImage
+from syper_data.imaging.hub_source import HUB
+from syper_data.imaging.source import ImageSource, SourceImage
 from syper_data.recognition.bundled import find_recognizer
 from syper_data.recognition.embedding_cache import EmbeddingCache, cache_key
 from syper_data.recognition.embedding_table import (
