@@ -98,7 +98,7 @@ class Embeddings:
             InputError: not there, damaged, no file of embeddings, or vectors that are not of length 1.
         """
         header = read_header(Path(path))
-        table, vectors = joined(list(read_blocks(Path(path), header, 1 << 16)), header.dim)
+        table, vectors = joined(read_blocks(Path(path), header, 1 << 14), header)
         return cls(vectors, table, header.embedder_sha256, header.embedder_name, header.unreadable)
 
     @classmethod

@@ -159,7 +159,7 @@ def test_a_killed_run_goes_on_where_it_was_to_the_same_bytes(tmp_path: Path, rec
     images, out = folder(tmp_path / "in", range(48)), tmp_path / "killed.parquet"
     cache = tmp_path / "killed.parquet.cache"
     process = subprocess.Popen(command(images, recognizer, out), start_new_session=True, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not parts(cache):
         assert process.poll() is None
         assert time.monotonic() < deadline
