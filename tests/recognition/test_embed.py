@@ -212,6 +212,8 @@ def test_mistakes_are_said_before_any_work(tmp_path: Path, recognizer: Path) -> 
         embed(images, embedder=recognizer, out=images / "e.parquet")
     with pytest.raises(UsageError, match="lies inside"):
         embed(images, embedder=recognizer, cache=images / "cache")
+    with pytest.raises(UsageError, match="is a folder; give the name of the Parquet file"):
+        embed(images, embedder=recognizer, out=tmp_path)
     with pytest.raises(UsageError, match="--workers is 0"):
         embed(images, embedder=recognizer, workers=0)
     with pytest.raises(UsageError, match="an opened source has its own"):
