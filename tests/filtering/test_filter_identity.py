@@ -55,7 +55,8 @@ def test_copies_of_real_people_are_flagged_and_the_audit_says_how_well_it_sees(
     dataset = synthetic(tmp_path / "eyes")
     reference = write_crops(tmp_path / "real.parquet", real_eyes())
     told: list[str] = []
-    options = {"reference": reference, "embedder": [network], "fpir": 0.1, "quality_thresholds": "bundled"}
+    options = {"reference": reference, "embedder": [network], "fpir": 0.1, "typicality": True}
+    options |= {"false_rejection_rate": 0.05}
     result = audit(dataset.path, **options, report=lambda stage, at, total: told.append(stage))
     rows = {row["seed"]: row for row in read_ledger(dataset).table.to_pylist()}
     for seed in LEAKED:
@@ -70,6 +71,10 @@ def test_copies_of_real_people_are_flagged_and_the_audit_says_how_well_it_sees(
     assert overlap["reference"]["images"] == 60 and overlap["reference"]["people"] == 30
     assert overlap["networks"][0]["sha256"] == read_recognizer(network).sha256
     assert overlap["networks"][0]["both_orientations"]
+    typical = overlap["typicality"]
+    below = [seed for seed, row in rows.items() if row["typicality"] < typical["threshold"]]
+    assert [seed for seed, row in rows.items() if "untypical" in row["reasons"]] == below
+    assert typical["rejected"] == len(below) and typical["real_images"] == 60
     kinds = {copy["kind"]: copy["flagged"]["value"] for copy in overlap["copies"]}
     assert kinds["mirrored"] == pytest.approx(1)
     assert any("expected by chance" in line for line in overlap["summary"])
@@ -77,7 +82,7 @@ def test_copies_of_real_people_are_flagged_and_the_audit_says_how_well_it_sees(
     assert json.loads((dataset.path / FILTER).read_text()) == result.figures
     stages = list(dict.fromkeys(told))
     assert stages == [
-        "measuring", "embedding the images", "embedding reference", "embedding the images, mirrored",
+        "calibrating", "measuring", "embedding the images", "embedding reference", "embedding the images, mirrored",
         "embedding reference, mirrored", "searching",
     ]  # fmt: skip
 
