@@ -11,7 +11,7 @@ _PATH = click.Path(path_type=Path)
 
 @click.command(short_help="Measure a generator, or a dataset, against real crops.")
 @click.argument("generator", metavar="GENERATOR|DATASET", required=False)
-@click.option("--real", type=_PATH, help="Real crops: a folder of images, Parquet, or a dataset directory.")
+@click.option("--real", type=_PATH, help="Real crops: a folder, Parquet, a dataset directory, hf:OWNER/NAME.")
 @click.option("--out", type=_PATH, default="evaluation", show_default=True, help="Folder of the report.")
 @click.option("--train", type=_PATH, help="The crops it was trained on: adds the memorisation figures.")
 @click.option("--columns", multiple=True, metavar="OURS=THEIRS", help="Other column names, e.g. subject=person.")

@@ -31,6 +31,7 @@ import click
     show_default=True,
     help="What becomes of an image that repeats an earlier one.",
 )
+@click.option("--typicality", is_flag=True, help="Also reject what is further from all real images than they are.")
 @click.option(
     "--allow-seen-identities", is_flag=True, help="Let a recognizer judge people that it was trained on."
 )

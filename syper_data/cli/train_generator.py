@@ -16,9 +16,9 @@ import click
     "--data",
     required=True,
     type=click.Path(path_type=Path),
-    help="Crops: a folder of images, Parquet, or a dataset directory. A column side (image_left, image_right) "
-    "brings them to one orientation, nose at the right edge; a column subject gives the classes, where the "
-    "recipe has any.",
+    help="Crops: a folder of images, Parquet, a dataset directory, or hf:OWNER/NAME. A column side (image_left, "
+    "image_right) brings them to one orientation, nose at the right edge; a column subject gives the classes, "
+    "where the recipe has any.",
 )
 @click.option("--columns", multiple=True, metavar="OURS=THEIRS", help="Other column names, e.g. side=eye.")
 @click.option(

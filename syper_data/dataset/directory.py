@@ -19,6 +19,7 @@ COMPLETE = "complete.json"
 DRIFT = "drift.json"
 DATA = "data"
 TOPUPS = "topups"
+REJECTED = "rejected"  # in an export of kept images: the list of the others
 COMPLETE_SCHEMA = "syper-complete/1"
 
 
@@ -219,6 +220,11 @@ class DatasetDirectory:
     def require_complete(self) -> Completion:
         """The completion record, or a :class:`InputError` that says how to finish the dataset."""
         record = self.completion()
+        if record is None and (self.path / REJECTED).is_dir():
+            raise InputError(
+                f"{self.path}: is an export of kept images only; give the dataset that it was made of, or make "
+                "that again with sample --from-manifest"
+            )
         if record is None:
             left = self.missing_shards()
             base = any(s.plan == 0 for s in left) or not self.topups

@@ -20,6 +20,7 @@ from syper_data.evaluation.images import (
     open_judged_generator,
     read_dataset,
     read_real,
+    require_other_images,
     sample_images,
 )
 from syper_data.evaluation.judge import Judge, open_judge
@@ -27,6 +28,7 @@ from syper_data.evaluation.page import render_page
 from syper_data.evaluation.pictures import Picture, sweep_plot
 from syper_data.gan.generator_file import GeneratorFile
 from syper_data.imaging.columns import parse_columns
+from syper_data.sampling.plan import plan_settings
 
 _PICTURES = ("samples.jpg", "distances.png", "psi-sweep.png", "neighbours-*.jpg")
 
@@ -104,6 +106,8 @@ def evaluate(
     judge = judge or open_judge()
     names = columns if isinstance(columns, Mapping) else parse_columns(columns or ())
     loaded = None if stored else open_judged_generator(generator)
+    if loaded is not None:  # a value out of range is said before any work
+        plan_settings(loaded, psi=psi, noise_mode=noise_mode, precision=precision)
     given = read_dataset(Path(str(generator)), n or MOST_IMAGES, names) if stored else None
     side = loaded.config.resolution if loaded else given.pixels.shape[1] if given else None
     truth = read_real(Path(real), side, columns=names, holdout=holdout, holdout_side=holdout_side)
@@ -112,6 +116,7 @@ def evaluate(
     if train is not None:
         other = "training" if holdout_side == "held-out" else "held-out"
         trained = read_real(Path(train), side, columns=names, holdout=holdout, holdout_side=other)
+        require_other_images(truth, trained)
     count = n or min(len(truth), MOST_IMAGES)
     measures.require(len(given) if given else count, "generated images")
 

@@ -95,6 +95,18 @@ def read_real(
     return ImageSet(array, tuple(subjects), record)
 
 
+def require_other_images(real: ImageSet, train: ImageSet) -> None:
+    """Raise :class:`UsageError` where half of the real images are training images: their distance
+    to training, which the samples' is measured against, would be 0."""
+    known = {image.tobytes() for image in train.pixels}
+    shared = sum(image.tobytes() in known for image in real.pixels)
+    if 2 * shared >= len(real):
+        raise UsageError(
+            f"--train holds {shared} of the {len(real)} images of --real: memorisation is told by real images "
+            "that were not trained on; give others, or hold some out with --holdout"
+        )
+
+
 def is_dataset(reference: str | Path | GeneratorFile | None) -> bool:
     """Whether a reference names a folder of images rather than a generator."""
     if reference is None or isinstance(reference, GeneratorFile) or str(reference) in bundled_generators():

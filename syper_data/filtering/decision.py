@@ -20,11 +20,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from syper_data.errors import UsageError
 from syper_data.filtering.auditor import Bools, View
 from syper_data.filtering.threshold import (
     Calibration,
     has_threshold,
+    people_needed,
     resampled_fpir,
+    rounded_up,
+    smallest_fpir,
     threshold_at,
 )
 from syper_data.metrics.intervals import (
@@ -104,11 +108,22 @@ def rules(views: Sequence[View], fpir: float) -> list[Rule]:
         return [Rule((0,), (0.0,), (1.0,), fpir, calibrations[0], threshold_at(calibrations[0], fpir))]
     if all(v.sets.calibration is not None for v in views):
         return [_joint(calibrations, fpir)]
-    images = sum(len(v.rows) for v in views)
+    shares = [len(v.rows) / sum(len(w.rows) for w in views) for v in views]
+    possible = rounded_up(
+        max(smallest_fpir(c.people, c.kind) / s for c, s in zip(calibrations, shares, strict=True))
+    )
     split = []
-    for part, (view, calibration) in enumerate(zip(views, calibrations, strict=True)):
-        share = fpir * len(view.rows) / images
-        split.append(Rule((part,), (0.0,), (1.0,), share, calibration, threshold_at(calibration, share)))
+    for part, (calibration, share) in enumerate(zip(calibrations, shares, strict=True)):
+        if not has_threshold(calibration, fpir * share):
+            name = views[part].sets.reference.header.embedder_name
+            raise UsageError(
+                f"network {name}: {calibration.people} people left out in turn can't set a threshold at its share "
+                f"of FPIR {fpir:g} ({fpir * share:.3g}, "
+                f"{people_needed(fpir * share, calibration.kind)} are needed); take --fpir {possible:g}, or a "
+                "calibration set of other people"
+            )
+        threshold = threshold_at(calibration, fpir * share)
+        split.append(Rule((part,), (0.0,), (1.0,), fpir * share, calibration, threshold))
     return split
 
 

@@ -20,6 +20,7 @@ from syper_data.filtering.quality.measures import MeasureSet
 from syper_data.filtering.quality.thresholds import Thresholds, bundled_thresholds, calibrate
 from syper_data.filtering.scoring import CACHE, Report, score_dataset, score_source
 from syper_data.filtering.settings import BUNDLED, DEFAULT_FPIR, DEFAULT_RATE, FilterSettings
+from syper_data.filtering.typicality import REASON as UNTYPICAL
 from syper_data.imaging.source import ImageSource
 from syper_data.recognition.embedding_table import is_embeddings
 
@@ -50,6 +51,7 @@ def filter(
     fpir: float = DEFAULT_FPIR,
     neighbours: int = 5,
     duplicates: str = "report",
+    typicality: bool = False,
     allow_seen_identities: bool = False,
     quality_only: bool = False,
     quality_thresholds: str | Path | None = None,
@@ -69,8 +71,9 @@ def filter(
     each of the reference's in turn where a column ``subject`` names them; with neither nothing is flagged,
     and the figures say so. ``embedder`` names recognizers; the default are the two bundled auditors of
     the spectrum, each for people that it was not trained on, or the teacher where nobody knows who the
-    people are. ``duplicates`` "reject" also rejects images that repeat an earlier one. ``quality_only``
-    leaves all this out.
+    people are. ``duplicates`` "reject" also rejects images that repeat an earlier one. ``typicality``
+    rejects what lies further from all real images than ``false_rejection_rate`` of the real ones lie from
+    other people's. ``quality_only`` leaves all this out.
 
     Quality: each measure of each image against thresholds that real crops set: those of
     ``quality_thresholds`` (a file, or "bundled"); without it the crops of ``reference``, where it
@@ -93,6 +96,7 @@ def filter(
         fpir=fpir,
         neighbours=neighbours,
         duplicates=duplicates,
+        typicality=typicality,
         allow_seen_identities=allow_seen_identities,
         quality_only=quality_only,
         quality_thresholds=_text(quality_thresholds),
@@ -169,6 +173,7 @@ def _image_source(settings: FilterSettings) -> ImageSource | None:
 def _with_identity(found: list[list[str]], audit: IdentityAudit, settings: FilterSettings) -> list[list[str]]:
     """The reasons with those of the identity audit before them: a leak weighs more than a blur."""
     for name, cases in (
+        (UNTYPICAL, audit.untypical),
         (DUPLICATE, audit.duplicate if settings.duplicates == "reject" else None),
         (OVERLAP, audit.flagged),
     ):

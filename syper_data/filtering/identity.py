@@ -16,10 +16,12 @@ from syper_data.dataset.directory import DatasetDirectory
 from syper_data.dataset.shards import file_sha256
 from syper_data.errors import InputError, UsageError
 from syper_data.filtering.auditor import Auditor
+from syper_data.filtering.embedding_set import EmbeddingSet
 from syper_data.filtering.overlap import audit_with_auditors
 from syper_data.filtering.overlap_result import OverlapResult
 from syper_data.filtering.scoring import CACHE, Report
 from syper_data.filtering.settings import FilterSettings
+from syper_data.filtering.typicality import Typicality, typicality
 from syper_data.imaging.source import ImageSource, SourceImage, canonical
 from syper_data.recognition.bundled import (
     bundled_recognizers,
@@ -33,17 +35,26 @@ from syper_data.recognition.embeddings import Embeddings, embed
 
 OVERLAP, DUPLICATE = "resembles a real person", "near-duplicate"
 
+SCORES = {  # what the published columns are
+    "nearest_similarity": "cosine similarity to the nearest real image of the identity audit",
+    "typicality": "mean cosine similarity to the nearest real images",
+    "centre_similarity": "cosine similarity to the nearest real eye's mean",
+    "duplicate_of_seed": "seed of the earlier image that this one repeats, else null",
+    "duplicate_similarity": "cosine similarity to the nearest other image of the dataset",
+}
+
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 @dataclass(frozen=True)
 class IdentityAudit:
-    """Columns of the ledger [n], who is flagged and who repeats an earlier image (None: not decided),
-    and the figures."""
+    """Columns of the ledger [n], who is flagged, who repeats an earlier image, who is like no real image
+    (None: not decided), and the figures."""
 
     scores: dict[str, Any]
     flagged: Bools | None
     duplicate: Bools | None
+    untypical: Bools | None
     record: dict[str, Any]
 
 
@@ -64,6 +75,9 @@ class People:
         source = ImageSource.open(given, settings.columns)
         if not len(source):
             raise InputError(f"{given}: the {role} is empty: it holds no image")
+        for part in source.tables:
+            if part.damage is not None:
+                raise InputError(part.damage)
         return cls(role, given, source)
 
     @property
@@ -139,7 +153,16 @@ def audit_identities(
     if report is not None:
         report("searching", len(dataset), len(dataset))
     tables = {place.role: _table(auditors[0], place.role) for place in people}  # the same images for every auditor
-    return _recorded(dataset, result, tables)
+    typical = None
+    if settings.typicality:
+        typical = typicality(
+            EmbeddingSet.of(auditors[0].synthetic, "synthetic"),
+            EmbeddingSet.of(auditors[0].reference, "reference"),
+            neighbours=settings.neighbours,
+            rate=settings.false_rejection_rate,
+            threads=workers or os.cpu_count() or 1,
+        )
+    return _recorded(dataset, result, tables, typical)
 
 
 def _networks(settings: FilterSettings, reference: People, spectrum: str) -> list[Path]:
@@ -209,13 +232,14 @@ def _images_of(source: ImageSource) -> Callable[[Sequence[int]], list[Any]]:
     return images
 
 
-def _recorded(dataset: DatasetDirectory, result: OverlapResult, tables: dict[str, pa.Table]) -> IdentityAudit:
+def _recorded(
+    dataset: DatasetDirectory, result: OverlapResult, tables: dict[str, pa.Table], typical: Typicality | None
+) -> IdentityAudit:
     names = tables["reference"]["source_id"].to_pylist()
     nearest = result.similarity.astype(np.float64)
     scores: dict[str, Any] = {
         "nearest_reference": pa.array([names[row] for row in result.nearest[:, 0]], pa.string()),
         "nearest_similarity": nearest[:, 0],
-        "neighbour_similarity": np.mean(nearest, axis=1, where=np.isfinite(nearest)),
     }
     if result.centre is not None:
         scores["centre_similarity"] = result.centre.astype(np.float64)
@@ -227,7 +251,12 @@ def _recorded(dataset: DatasetDirectory, result: OverlapResult, tables: dict[str
         scores["duplicate_of_seed"] = pa.array(repeated, pa.int64())
         scores["duplicate_similarity"] = result.duplicates.similarity.astype(np.float64)
     record = result.to_dict() | {role: _described(table) for role, table in tables.items()}
-    return IdentityAudit(scores, result.flagged, duplicate, record | {"summary": summary(record)})
+    untypical = None
+    if typical is not None:
+        scores["typicality"] = typical.score
+        untypical = typical.score < typical.threshold
+        record["typicality"] = typical.to_dict()
+    return IdentityAudit(scores, result.flagged, duplicate, untypical, record | {"summary": summary(record)})
 
 
 def _described(table: pa.Table) -> dict[str, Any]:

@@ -77,8 +77,8 @@ def score_dataset(
         count = min(workers or os.cpu_count() or 1, len(missing))
         with open_pool("syper_data.filtering.scoring:score_shards", setup, workers=count, threads=1) as pool:
             for answer in pool.run(tasks):
-                at += answer.get("progress", 0)
-                if report is not None:
+                if report is not None and "progress" in answer:
+                    at += answer["progress"]
                     report("measuring", at, total)
         for shard in missing:
             done[shard.index] = _read_scores(files[shard.index], shard.rows, names)
@@ -107,10 +107,10 @@ def score_source(
     count = min(workers or os.cpu_count() or 1, len(starts))
     with open_pool("syper_data.filtering.scoring:score_range", setup, workers=count, threads=1) as pool:
         for answer in pool.run({"start": start, "stop": min(start + _RANGE, total)} for start in starts):
-            done += answer.get("progress", 0)
             if "task" in answer:
                 parts[answer["task"]["start"]] = answer["result"]
-            if report is not None:
+            elif report is not None:
+                done += answer["progress"]
                 report("calibrating", done, total)
     rows = [row for start in starts for row in parts[start]["scores"]]
     digests = [digest for start in starts for digest in parts[start]["digests"]]
@@ -147,7 +147,8 @@ def score_shards(setup: Mapping[str, Any]) -> Callable[[dict[str, Any], Progress
             raise VerificationError(str(error)) from None
         except ValueError as error:  # zip found more or fewer rows
             raise VerificationError(f"{path}: not the {planned.rows} rows that the manifest plans") from error
-        progress(len(rows) % 50)
+        if len(rows) % 50:
+            progress(len(rows) % 50)
         columns = columns_of(rows, [m.name for m in measures.measures])
         with atomic_path(dataset.path / CACHE / task["file"]) as temporary:
             pq.write_table(pa.table(columns), temporary)

@@ -7,9 +7,12 @@ What is found is computed again in float64 at the end: block sizes and threads c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -109,9 +112,9 @@ def search(
     """The ``k`` most similar reference rows of every query, exactly.
 
     With groups [n] and [m] (int64 codes), a query is not compared with reference rows of its own group:
-    its own row, its own person. Memory: one block of similarities (``query_rows`` x
-    ``reference_rows``), one block of either side, and k + 8 candidates a query; the reference is read
-    twice, the queries once for each of its blocks.
+    its own row, its own person. Memory: for every thread a block of similarities (``query_rows`` x
+    ``reference_rows``) and of queries, one or two blocks of the reference, k + 8 candidates a query; the
+    reference is read twice, the queries once for each of its blocks.
 
     Raises:
         UsageError: an empty side, other dimensions, k below 1.
@@ -121,12 +124,15 @@ def search(
     keep = min(k + MARGIN, len(reference))
     best = np.full((len(queries), keep), -np.inf, np.float32)
     rows = np.full((len(queries), keep), -1, np.int64)
-    products = _products(queries, reference, query_groups, reference_groups, threads, query_rows, reference_rows)
-    for first, start, similarity in products:
+
+    def improve(first: int, start: int, similarity: Similarities) -> None:
         mine = slice(first, first + len(similarity))
         query, column, value = _candidates(similarity, best[mine])
-        best[mine], rows[mine] = _merged(best[mine], rows[mine], query, column + start, value)
-    exact = _exact(queries, reference, rows, query_rows, reference_rows)
+        _merge(best[mine], rows[mine], query, column + start, value)
+
+    blocks = _Blocks(queries, reference, threads, query_rows, reference_rows)
+    blocks.visit(improve, query_groups, reference_groups)
+    exact = blocks.exact(rows)
     order = np.lexsort((rows, -exact), axis=1)[:, :k]
     found = Neighbours(np.take_along_axis(rows, order, 1), np.take_along_axis(exact, order, 1))
     if keep < k:
@@ -150,12 +156,13 @@ def count_at_least(
 ) -> tuple[int, int]:
     """Comparisons with similarity >= threshold, and comparisons in all, without those within a group."""
     _require(queries, reference, 1)
-    found = compared = 0
-    products = _products(queries, reference, query_groups, reference_groups, threads, query_rows, reference_rows)
-    for _, _, similarity in products:
-        found += int((similarity >= threshold).sum())
-        compared += similarity.numel() - int(torch.isneginf(similarity).sum())
-    return found, compared
+
+    def count(first: int, start: int, similarity: Similarities) -> tuple[int, int]:
+        return int((similarity >= threshold).sum()), similarity.size - int(np.isneginf(similarity).sum())
+
+    blocks = _Blocks(queries, reference, threads, query_rows, reference_rows)
+    counts = blocks.visit(count, query_groups, reference_groups)
+    return sum(c[0] for c in counts), sum(c[1] for c in counts)
 
 
 def _require(queries: VectorBlocks, reference: VectorBlocks, k: int) -> None:
@@ -169,31 +176,82 @@ def _require(queries: VectorBlocks, reference: VectorBlocks, k: int) -> None:
         raise UsageError(f"neighbours is {k}: at least 1")
 
 
-def _products(
-    queries: VectorBlocks,
-    reference: VectorBlocks,
-    query_groups: Rows | None,
-    reference_groups: Rows | None,
-    threads: int,
-    query_rows: int,
-    reference_rows: int,
-) -> Iterator[tuple[int, int, torch.Tensor]]:
-    """First query row, first reference row, similarities [q, r]; -inf within a group. The tensor is
-    overwritten by the next one."""
-    room = torch.empty(min(query_rows, len(queries)) * min(reference_rows, len(reference)))
-    with _threads(threads):
-        for start, block in reference.blocks(reference_rows):
-            columns = torch.from_numpy(check_unit(block, reference.where, start)).T
-            own = None if reference_groups is None else _Grouped(reference_groups[start : start + len(block)])
-            for first, some in queries.blocks(query_rows):
-                if start == 0:
-                    check_unit(some, queries.where, first)
-                some = np.require(some, np.float32, ["C", "W"])
-                similarity = room[: len(some) * len(block)].view(len(some), len(block))
-                torch.mm(torch.from_numpy(some), columns, out=similarity)
-                if own is not None and query_groups is not None:
-                    own.exclude(similarity, query_groups[first : first + len(some)])
-                yield first, start, similarity
+@dataclass(frozen=True)
+class _Blocks:
+    """The blocks of a search. Different queries are worked on at once, each by one thread."""
+
+    queries: VectorBlocks
+    reference: VectorBlocks
+    threads: int
+    query_rows: int
+    reference_rows: int
+
+    def visit(
+        self, visitor: Callable[[int, int, Similarities], Any], query_groups: Rows | None, groups: Rows | None
+    ) -> list[Any]:
+        """What ``visitor`` returns of every block: first query row, first reference row, similarities [q, r],
+        -inf within a group. The array is overwritten afterwards."""
+        local = threading.local()
+        size = min(self.query_rows, len(self.queries)) * min(self.reference_rows, len(self.reference))
+
+        def one(first: int, some: Vectors, start: int, columns: torch.Tensor, own: _Grouped | None) -> Any:
+            if not hasattr(local, "room"):
+                local.room = torch.empty(size)
+            similarity = local.room[: len(some) * columns.shape[1]].view(len(some), columns.shape[1])
+            torch.mm(torch.from_numpy(some), columns, out=similarity)
+            values: Similarities = similarity.numpy()
+            if own is not None and query_groups is not None:
+                own.exclude(values, query_groups[first : first + len(some)])
+            return visitor(first, start, values)
+
+        def tasks() -> Iterator[Callable[[], Any]]:
+            for start, block in self.reference.blocks(self.reference_rows):
+                columns = torch.from_numpy(check_unit(block, self.reference.where, start)).T
+                own = None if groups is None else _Grouped(groups[start : start + len(block)])
+                for first, some in self.queries.blocks(self.query_rows):
+                    if start == 0:
+                        check_unit(some, self.queries.where, first)
+                    yield partial(one, first, np.require(some, np.float32, ["C", "W"]), start, columns, own)
+
+        return self._run(tasks(), len(range(0, len(self.queries), self.query_rows)))
+
+    def exact(self, rows: Rows) -> Similarities:
+        """The similarity of every query to its candidates [n, keep], summed in float64."""
+        found = np.full(rows.shape, -np.inf, np.float32)
+
+        def one(first: int, some: Vectors, start: int, block: Vectors) -> None:
+            mine = rows[first : first + len(some)]
+            query, place = np.nonzero((mine >= start) & (mine < start + len(block)))
+            for a in range(0, len(query), _PAIRS):
+                q, p = query[a : a + _PAIRS], place[a : a + _PAIRS]
+                products = np.multiply(some[q], block[mine[q, p] - start], dtype=np.float64)
+                found[first + q, p] = products.sum(axis=1)
+
+        def tasks() -> Iterator[Callable[[], Any]]:
+            for start, block in self.reference.blocks(self.reference_rows):
+                for first, some in self.queries.blocks(self.query_rows):
+                    yield partial(one, first, some, start, block)
+
+        self._run(tasks(), len(range(0, len(self.queries), self.query_rows)))
+        return found
+
+    def _run(self, tasks: Iterator[Callable[[], Any]], stride: int) -> list[Any]:
+        """Results in order, ``threads`` tasks at once. Tasks of the same queries are ``stride`` apart, so that no
+        two of them run at once."""
+        ahead = min(self.threads, stride)
+        results: list[Any] = []
+        before = torch.get_num_threads()
+        try:
+            with ThreadPoolExecutor(ahead, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                waiting: deque[Future[Any]] = deque()
+                for task in tasks:
+                    if len(waiting) >= ahead:
+                        results.append(waiting.popleft().result())
+                    waiting.append(pool.submit(task))
+                results += [future.result() for future in waiting]
+        finally:
+            torch.set_num_threads(before)
+        return results
 
 
 class _Grouped:
@@ -203,7 +261,7 @@ class _Grouped:
         self.order = np.argsort(groups, kind="stable")
         self.groups = groups[self.order]
 
-    def exclude(self, similarity: torch.Tensor, query_groups: Rows) -> None:
+    def exclude(self, similarity: Similarities, query_groups: Rows) -> None:
         """Set the similarities within a group to -inf."""
         low = np.searchsorted(self.groups, query_groups, "left")
         count = np.searchsorted(self.groups, query_groups, "right") - low
@@ -211,31 +269,24 @@ class _Grouped:
             return
         rows = np.repeat(np.arange(len(count)), count)
         within = np.arange(len(rows)) - np.repeat(np.cumsum(count) - count, count)
-        columns = self.order[np.repeat(low, count) + within]
-        similarity[torch.from_numpy(rows), torch.from_numpy(columns)] = -torch.inf
+        similarity[rows, self.order[np.repeat(low, count) + within]] = -np.inf
 
 
-def _candidates(similarity: torch.Tensor, best: Similarities) -> tuple[Rows, Rows, Similarities]:
+def _candidates(similarity: Similarities, best: Similarities) -> tuple[Rows, Rows, Similarities]:
     """Query, column and value of what may belong among the best, whose last column is the worst."""
-    worst = torch.from_numpy(best[:, -1:].copy())
-    keep = best.shape[1]
-    if similarity.shape[1] > keep and bool(torch.isneginf(worst).any()):
-        block_worst = similarity.topk(keep, dim=1).values[:, -1:]
-        mask = (similarity >= block_worst) & (similarity > worst)
-    else:
-        mask = similarity > worst  # an equal one of an earlier row stays
-    flat = np.flatnonzero(mask.numpy())  # torch's nonzero took seven times as long
-    values: Similarities = similarity.numpy().ravel()[flat]
+    worst, keep = best[:, -1:], best.shape[1]
+    mask = similarity > worst  # an equal one of an earlier row stays
+    if similarity.shape[1] > keep and np.isneginf(worst).any():
+        mask &= similarity >= torch.from_numpy(similarity).topk(keep, dim=1).values[:, -1:].numpy()
+    flat = np.flatnonzero(mask)  # torch's nonzero took seven times as long
     query, column = np.divmod(flat, similarity.shape[1])
-    return query, column, values
+    return query, column, similarity.ravel()[flat]
 
 
-def _merged(
-    best: Similarities, rows: Rows, query: Rows, row: Rows, value: Similarities
-) -> tuple[Similarities, Rows]:
-    """The best of old and new candidates, best first, equal ones by row."""
+def _merge(best: Similarities, rows: Rows, query: Rows, row: Rows, value: Similarities) -> None:
+    """Put the best of old and new candidates into ``best`` and ``rows``, best first, equal ones by row."""
     if not len(query):
-        return best, rows
+        return
     touched = np.unique(query)
     keep = best.shape[1]
     owner = np.concatenate([np.repeat(touched, keep), query])
@@ -243,32 +294,4 @@ def _merged(
     order = np.lexsort((numbers, -values, owner))
     starts = np.searchsorted(owner[order], touched)
     chosen = order[starts[:, None] + np.arange(keep)]
-    best, rows = best.copy(), rows.copy()
     best[touched], rows[touched] = values[chosen], numbers[chosen]
-    return best, rows
-
-
-def _exact(
-    queries: VectorBlocks, reference: VectorBlocks, rows: Rows, query_rows: int, reference_rows: int
-) -> Similarities:
-    """The similarity of every query to its candidates [n, keep], summed in float64."""
-    exact = np.full(rows.shape, -np.inf, np.float32)
-    for start, block in reference.blocks(reference_rows):
-        for first, some in queries.blocks(query_rows):
-            mine = rows[first : first + len(some)]
-            query, place = np.nonzero((mine >= start) & (mine < start + len(block)))
-            for a in range(0, len(query), _PAIRS):
-                q, p = query[a : a + _PAIRS], place[a : a + _PAIRS]
-                products = np.multiply(some[q], block[mine[q, p] - start], dtype=np.float64)
-                exact[first + q, p] = products.sum(axis=1)
-    return exact
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

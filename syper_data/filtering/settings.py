@@ -28,6 +28,7 @@ class FilterSettings:
     fpir: float = DEFAULT_FPIR
     neighbours: int = 5
     duplicates: str = "report"
+    typicality: bool = False
     allow_seen_identities: bool = False
     quality_only: bool = False
     quality_thresholds: str | None = None
@@ -45,6 +46,8 @@ class FilterSettings:
             raise UsageError(f"--neighbours is {self.neighbours!r}: must be at least 1")
         if self.duplicates not in ("report", "reject"):
             raise UsageError(f"--duplicates is {self.duplicates!r}: must be report or reject")
+        if self.quality_only and self.typicality:
+            raise UsageError("--quality-only and --typicality exclude each other")
         if self.quality_only:
             for name in ("calibration", "embedder"):
                 if getattr(self, name):

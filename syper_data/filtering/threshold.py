@@ -97,7 +97,7 @@ def threshold_at(calibration: Calibration, fpir: float) -> float:
     if people < needed:
         raise UsageError(
             f"calibration: {people} people ({calibration.kind}) can't set a threshold at FPIR {fpir:g}; "
-            f"{needed} are needed, or --fpir {_up(smallest_fpir(people, calibration.kind)):g} with these"
+            f"{needed} are needed, or --fpir {rounded_up(smallest_fpir(people, calibration.kind)):g} with these"
         )
     order = np.argsort(-calibration.similarity, kind="stable")
     values, shares = calibration.similarity[order], np.cumsum(calibration.weights[order])
@@ -132,7 +132,7 @@ def independent_pair_fmr(fpir: float, references: int) -> float:
     return float(-math.expm1(math.log1p(-fpir) / references))
 
 
-def _up(value: float) -> float:
+def rounded_up(value: float) -> float:
     """Rounded up to three digits, so that the figure in a message is enough."""
     digits = 2 - math.floor(math.log10(value))
     scale = 10.0**digits

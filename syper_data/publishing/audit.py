@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from syper_data.errors import InputError
+from syper_data.filtering.identity import SCORES
 from syper_data.filtering.ledger import LEDGER, Ledger
 from syper_data.publishing.filtered import published_scores
 
@@ -40,7 +41,7 @@ def audit_text(ledger: Ledger) -> AuditText:
             f"crops, and {quality['share']:.2%} of the images made here."
         )
         scores = [
-            (name, _describe(limits[name]) if name in limits else "score of the identity audit")
+            (name, _describe(limits[name]) if name in limits else SCORES.get(name, "a score"))
             for name in published_scores(ledger)
         ]
         rejected = [(str(reason), int(count)) for reason, count in record["rejected"].items()]

@@ -13,13 +13,13 @@ from typing import Any
 
 import yaml
 
-from syper_data.dataset.directory import Completion, Plan, ShardRecord
+from syper_data.dataset.directory import REJECTED, Completion, Plan, ShardRecord
 from syper_data.dataset.manifest import Manifest, Run
 from syper_data.dataset.shards import SCHEMA
 from syper_data.errors import UsageError
 from syper_data.filtering.ledger import Ledger
 from syper_data.publishing.audit import audit_text
-from syper_data.publishing.filtered import REJECTED, REJECTED_FILE, kept_schema
+from syper_data.publishing.filtered import REJECTED_FILE, kept_schema
 from syper_data.publishing.generator_card import bundled_faults
 from syper_data.rendering.templates import render_template
 
@@ -36,8 +36,9 @@ class Publication:
     """What is published, and under which name and terms.
 
     ``completion`` lists the shards as they are published. ``num_bytes`` is the size of the rows in
-    memory, as ``datasets`` counts it. ``repo_id`` and ``url`` are None for a folder that is not pushed.
-    ``ledger`` is None for a dataset that was not filtered; then every image is published.
+    memory, as ``datasets`` counts it. ``name`` is the dataset's short name, as Croissant gives it.
+    ``repo_id`` and ``url`` are None for a folder that is not pushed. ``ledger`` is None for a dataset
+    that was not filtered; then every image is published.
     """
 
     manifest: Manifest
@@ -46,6 +47,7 @@ class Publication:
     num_bytes: int = 0
     license: str = "other"
     pretty_name: str | None = None
+    name: str = "syper"
     repo_id: str | None = None
     url: str | None = None
     ledger: Ledger | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,11 +13,12 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from syper_data.dataset.atomic import atomic_path, output_errors, remove_leftovers, write_atomically
+from syper_data.dataset.atomic import atomic_path, remove_leftovers
 from syper_data.dataset.directory import (
     COMPLETE,
     DATA,
     MANIFEST,
+    REJECTED,
     TOPUPS,
     Completion,
     DatasetDirectory,
@@ -24,15 +26,21 @@ from syper_data.dataset.directory import (
     ShardRecord,
 )
 from syper_data.dataset.lock import folder_lock
-from syper_data.dataset.manifest import sha256_hex
 from syper_data.dataset.shards import check_shard, file_sha256, open_shard
 from syper_data.errors import InputError, OutputError, UsageError, VerificationError
 from syper_data.filtering.ledger import LEDGER, Ledger, read_ledger
 from syper_data.imaging.codec import decode_rgb
 from syper_data.publishing.card import Publication, render_card
+from syper_data.publishing.carried_plan import (
+    PLAN_FILES,
+    carry_completion,
+    carry_plans,
+    no_stub,
+    write_if_other,
+)
 from syper_data.publishing.check import CACHE_PREFIX, ColumnDigests, check_export
 from syper_data.publishing.croissant import CROISSANT, render_croissant
-from syper_data.publishing.filtered import REJECTED, KeptWriter, planned_shards, write_rejected
+from syper_data.publishing.filtered import KeptWriter, planned_shards, write_rejected
 from syper_data.publishing.hub import check_repo_id, dataset_url, push, require_token
 from syper_data.rendering.sheet import contact_sheet, encode_sheet
 
@@ -41,7 +49,7 @@ Report = Callable[[str, int, int], None]
 CARD, SHEET = "README.md", "contact-sheet.png"
 SHEET_COLUMNS, SHEET_ROWS, SHEET_TILE = 8, 5, 128
 
-_SMALL_FILES = (MANIFEST, CARD, CROISSANT, SHEET)
+_SMALL_FILES = (*PLAN_FILES, CARD, CROISSANT, SHEET)
 
 
 def export_hf(
@@ -60,10 +68,13 @@ def export_hf(
     they are, or of a filtered dataset the kept images with their scores and the list of the rejected
     keys (the configuration ``rejected``), the manifest and the plans of top-ups, ``README.md``, a contact
     sheet and ``croissant.json``. It is opened with ``load_dataset``, offline, and compared with the
-    dataset; with ``repo_id`` ("OWNER/NAME") it is then pushed to the Hub of ``HF_ENDPOINT``. The same
-    call again sends only what is missing; the card and the other descriptions are always written anew.
+    dataset; then, where all images are in it, it gets the completion record, with which ``verify``
+    checks it, also after a download. With ``repo_id`` ("OWNER/NAME") it is pushed to the Hub of
+    ``HF_ENDPOINT``. The same call again sends only what is missing; the card and the other
+    descriptions are always written anew.
 
-    ``license`` is a Hub licence id. ``report`` is called with a stage ("copying", "checking",
+    ``license`` is a Hub licence id. Croissant's name is the repository's, else the dataset
+    folder's. ``report`` is called with a stage ("copying", "checking",
     "uploading"), the images done in it and their total.
 
     Raises:
@@ -87,6 +98,7 @@ def export_hf(
         completion,
         license=license,
         pretty_name=pretty_name,
+        name=_short_name(repo_id or dataset.path.resolve().name),
         repo_id=repo_id,
         url=None if repo_id is None else dataset_url(repo_id),
         ledger=ledger,
@@ -95,15 +107,16 @@ def export_hf(
     if repo_id is not None:
         require_token()
     _require_own(folder, dataset, ledger)
-    with folder_lock(folder):
+    with no_stub(folder), folder_lock(folder):
         _require_own(folder, dataset, ledger)
         _clean(folder)
-        _write_plans(dataset, folder)
+        carry_plans(dataset, folder)
         publication, expected = _write_shards(dataset, completion, publication, folder, report)
         _describe(folder, publication)
         rejected = None if publication.rejected is None else publication.rejected.rows
         _report(report, "checking", 0, expected.rows)
         check_export(folder, dataset.manifest, expected, publication.schema, rejected)
+        carry_completion(dataset, folder, whole=ledger is None)
         _report(report, "checking", expected.rows, expected.rows)
         if repo_id is not None:
             push(folder, repo_id, _pushed(publication), private=private, report=report)
@@ -113,9 +126,14 @@ def export_hf(
 def _pushed(publication: Publication) -> dict[str, int]:
     """Every file of the export, with its images."""
     names = [*_SMALL_FILES, *(f"{TOPUPS}/{i + 1:04d}.json" for i in range(len(publication.topups)))]
-    if publication.rejected is not None:
-        names.append(publication.rejected.name)
+    if publication.rejected is not None:  # then the completion record is of other shards
+        names = [publication.rejected.name, *(name for name in names if name != COMPLETE)]
     return dict.fromkeys(names, 0) | {f"{DATA}/{s.name}": s.rows for s in publication.completion.shards}
+
+
+def _short_name(name: str) -> str:
+    """The last part of OWNER/NAME, or a folder's name, in the letters that Croissant allows."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name.rpartition("/")[2]).strip("-") or "syper"
 
 
 def _choose_folder(source: Path, out: str | Path | None, repo_id: str | None) -> Path:
@@ -160,15 +178,6 @@ def _clean(folder: Path) -> None:
         remove_leftovers(place)
     for cache in folder.glob(f"{CACHE_PREFIX}*"):
         shutil.rmtree(cache, ignore_errors=True)
-
-
-def _write_plans(dataset: DatasetDirectory, folder: Path) -> None:
-    files = [MANIFEST, *(f"{TOPUPS}/{i + 1:04d}.json" for i in range(len(dataset.topups)))]
-    for name, plan in zip(files, dataset.plans, strict=True):
-        data = (dataset.path / name).read_bytes()
-        if sha256_hex(data) != plan.sha256:
-            raise VerificationError(f"{dataset.path / name}: was changed while it was exported")
-        _write_if_other(folder / name, data)
 
 
 def _write_shards(
@@ -267,11 +276,11 @@ def _copy(source: Path, target: Path, record: ShardRecord) -> None:
 def _describe(folder: Path, publication: Publication) -> None:
     """Write contact sheet, card and Croissant record; those that are right already stay."""
     sheet, images = _contact_sheet(folder, publication)
-    _write_if_other(folder / SHEET, sheet)
-    _write_if_other(folder / CARD, render_card(publication, SHEET, images).encode("utf-8"))
+    write_if_other(folder / SHEET, sheet)
+    write_if_other(folder / CARD, render_card(publication, SHEET, images).encode("utf-8"))
     size = (folder / MANIFEST).stat().st_size
     text = render_croissant(publication, size, _first_published(folder / CROISSANT))
-    _write_if_other(folder / CROISSANT, text.encode("utf-8"))
+    write_if_other(folder / CROISSANT, text.encode("utf-8"))
 
 
 def _contact_sheet(folder: Path, publication: Publication) -> tuple[bytes, int]:
@@ -307,13 +316,6 @@ def _first_published(croissant: Path) -> str:
         return date.fromisoformat(json.loads(croissant.read_bytes())["datePublished"]).isoformat()
     except (OSError, ValueError, TypeError, KeyError):
         return datetime.now(UTC).date().isoformat()
-
-
-def _write_if_other(path: Path, content: bytes) -> None:
-    with output_errors(path):
-        there = path.is_file() and path.read_bytes() == content
-    if not there:
-        write_atomically(path, content)
 
 
 def _report(report: Report | None, stage: str, done: int, total: int) -> None:

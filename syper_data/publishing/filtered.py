@@ -17,12 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from syper_data.dataset.atomic import atomic_path
-from syper_data.dataset.directory import DATA, DatasetDirectory, PlannedShard, ShardRecord
+from syper_data.dataset.directory import DATA, REJECTED, DatasetDirectory, PlannedShard, ShardRecord
 from syper_data.dataset.shards import ROW_GROUP, SCHEMA, file_sha256, open_shard, open_writer
 from syper_data.errors import UsageError
 from syper_data.filtering.ledger import Ledger
 
-REJECTED = "rejected"
 REJECTED_FILE = f"{REJECTED}/train-00000-of-00001.parquet"
 
 

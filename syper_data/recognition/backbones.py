@@ -1,8 +1,8 @@
 """The networks: IResNet-18/34/50/100 and MobileFaceNet.
 
 IResNet is ArcFace's residual network (Deng et al., CVPR 2019, section 3.1: BN-Conv-BN-PReLU-Conv-BN
-units after He et al.'s identity mappings, all four stages halve the map), MobileFaceNet is Chen et
-al., CCBR 2018, table 1, with twice its first widths' expansion as published. Parameters are named
+units after He et al.'s identity mappings, all four stages halve the map), MobileFaceNet is table 1 of
+Chen et al., CCBR 2018, its last linear convolution a linear layer and a batch norm. Parameters are named
 and shaped as in the published PyTorch checkpoints. Batch norms use eps 1e-5.
 """
 

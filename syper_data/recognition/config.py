@@ -22,7 +22,7 @@ class BackboneConfig:
     ``input_size`` is the side of the image in pixels, ``embedding_dim`` the length of the vector.
     ``head``: ``flatten`` is the published one (MobileFaceNet: a depthwise convolution as large as the map;
     IResNet: a linear layer on the flattened map), ``pooling`` averages the map first, so that it takes
-    images of any size and, for IResNet-18, a fifth of the parameters. ``dropout`` is the probability
+    images of any size and, for IResNet-18 at 224 px, a fifth of the parameters. ``dropout`` is the probability
     with which training drops the values that enter the last linear layer.
 
     Raises:
