@@ -18,9 +18,16 @@ def interval(figure: Mapping[str, Any]) -> str:
 
 
 def count(value: float) -> str:
-    """A count with thousands apart; an expected count keeps one digit where it is small: 1,240, 2.5."""
+    """A count with thousands apart; an expected count keeps a digit where it is small: 1,240, 2.5, 0.03."""
     whole = abs(value) >= 100 or float(value).is_integer()
-    return f"{round(value):,}" if whole else f"{value:.1f}"
+    return f"{round(value):,}" if whole else f"{value:.1f}" if abs(value) >= 0.1 else f"{value:.1g}"
+
+
+def counted(value: float, noun: str) -> str:
+    """A count with its noun: 1 image, 12 images, 1 person, 3 people."""
+    if value == 1:
+        return f"1 {noun}"
+    return f"{count(value)} {'people' if noun == 'person' else noun + 's'}"
 
 
 def percent(value: float) -> str:

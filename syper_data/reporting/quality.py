@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from syper_data.filtering.typicality import REASON as UNTYPICAL
 from syper_data.rendering.numbers import count
 from syper_data.rendering.svg import Bound, histogram
 from syper_data.reporting.audited import Audited
@@ -24,6 +25,7 @@ TITLES = {
     "colour_warmth": "Colour, blue to orange",
     "colour_tint": "Colour, magenta to green",
     "glare": "Glare",
+    "typicality": "Is it like real images?",
 }
 
 
@@ -66,13 +68,22 @@ def quality_sections(audited: Audited) -> list[MeasureSection]:
     """
     if audited.ledger is None or not audited.record.get("quality"):
         return []
-    limits = audited.record["quality"]["thresholds"]["limits"]
+    limits = {**audited.record["quality"]["thresholds"]["limits"], **_typicality(audited)}
     names = sorted(limits, key=lambda name: (list(TITLES).index(name) if name in TITLES else len(TITLES), name))
     values = {name: audited.ledger.table[name].to_numpy() for name in limits}
     found = {name: _limits(limits[name], values[name]) for name in limits}
     shown = {row for sides in found.values() for side in sides for row in (*side.outside, *side.inside)}
     pixels = images_at(audited, shown)
     return [_section(audited, name, limits[name], values[name], found[name], pixels) for name in names]
+
+
+def _typicality(audited: Audited) -> dict[str, dict[str, Any]]:
+    """The limit of typicality, a measure of the identity audit; empty where it was not asked for."""
+    found = (audited.overlap or {}).get("typicality")
+    if not found:
+        return {}
+    sides = {"low": found["threshold"], "low_reason": UNTYPICAL, "high": None, "high_reason": None}
+    return {"typicality": {"unit": found["unit"], **sides}}
 
 
 def _limits(limit: dict[str, Any], values: Any) -> list[_Limit]:

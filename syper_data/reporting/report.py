@@ -104,6 +104,9 @@ def page_values(audited: Audited, real: Mapping[str, Any] | None) -> dict[str, A
         "overlap": None if overlap is None else list(overlap_rows(overlap)),
         "trained_on_audited": trained_on_audited(audited),
         "chart": similarity_chart(audited),
+        "chart_note": "What lies beyond the threshold is flagged."
+        if overlap is not None and len(overlap["networks"]) == 1 and overlap["excess"] is not None
+        else "The thresholds are in the table.",
         "pairs": shown,
         "sensitivity": [] if overlap is None else sensitivity_rows(overlap),
         "blind_spots": [] if overlap is None else list(blind_spots(overlap)),

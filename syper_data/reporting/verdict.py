@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from syper_data.rendering.numbers import count, percent
+from syper_data.filtering.identity import OVERLAP
+from syper_data.rendering.numbers import count, counted, percent
 from syper_data.reporting.audited import Audited
 
 WEAK = 0.9  # a test that finds less than this share of planted leaks has not shown that it would see one
@@ -145,8 +146,8 @@ def _tested(audited: Audited) -> Iterator[str]:
     if quality:
         thresholds = quality["thresholds"]
         yield (
-            f"Each image was measured for quality ({len(thresholds['limits'])} measures, such as sharpness and "
-            f"whether an eye can be seen). The limits come from {count(thresholds['crops']['images'])} real crops."
+            f"Each image was measured for quality ({counted(len(thresholds['limits']), 'measure')}, such as sharpness "
+            f"and whether an eye can be seen). The limits come from {count(thresholds['crops']['images'])} real crops."
         )
     if audited.membership is not None:
         m = audited.membership
@@ -158,7 +159,7 @@ def _tested(audited: Audited) -> Iterator[str]:
 
 def _compared(overlap: Mapping[str, Any], n: int) -> str:
     real, calibration = overlap["reference"], overlap["networks"][0]["calibration"]
-    people = "" if real["people"] is None else f" of {count(real['people'])} people"
+    people = "" if real["people"] is None else f" of {counted(real['people'], 'person')}"
     text = (
         f"Each of the {count(n)} images was compared with each of {count(real['images'])} real images{people} "
         "(the reference), by a network that recognises people by the region of the eye."
@@ -191,7 +192,7 @@ def _found(audited: Audited) -> Iterator[str]:
         yield f"{count(n)} images, which nobody has checked."
         return
     if overlap is not None and overlap["excess"] is not None:
-        yield from _overlap_found(overlap, n)
+        yield from _overlap_found(audited, overlap, n)
     second, copies = (overlap or {}).get("second_samples"), (overlap or {}).get("copies")
     if second is not None:
         yield f"Of withheld pictures of people in the reference, {_with_interval(second['found'])} were found."
@@ -208,13 +209,18 @@ def _found(audited: Audited) -> Iterator[str]:
     yield f"{count(audited.ledger.kept)} of {count(n)} images are kept, {count(n - audited.ledger.kept)} rejected."
 
 
-def _overlap_found(overlap: Mapping[str, Any], n: int) -> Iterator[str]:
+def _overlap_found(audited: Audited, overlap: Mapping[str, Any], n: int) -> Iterator[str]:
     flagged, expected, excess = (overlap["excess"][k] for k in ("flagged", "expected", "excess"))
     yield (
         f"{count(flagged['value'])} of {count(n)} images are flagged. By chance alone {count(expected['value'])} "
         f"would be. The difference is {_signed(excess['value'])} (95 % interval: {_signed(excess['low'])} to "
         f"{_signed(excess['high'])})."
     )
+    rejected = sum(OVERLAP in reasons for reasons in audited.reasons)
+    if flagged["value"]:
+        yield "All flagged images are rejected; none is kept."
+    if rejected != flagged["value"]:
+        raise ValueError(f"{count(flagged['value'])} images are flagged, {count(rejected)} rejected for it")
 
 
 def _means(audited: Audited, level: str) -> Iterator[str]:
@@ -232,10 +238,10 @@ def _means(audited: Audited, level: str) -> Iterator[str]:
         return
     excess, n = audited.overlap["excess"]["excess"], len(audited.dataset)  # type: ignore[index]
     if level == RESEMBLES:
-        least = count(max(1, math.floor(excess["low"])))
+        least = counted(max(1, math.floor(excess["low"])), "image")
         yield (
-            f"Very probably at least {least} images show, or closely resemble, people in "
-            "the reference. If the generator was trained on these people, it has kept traces of them."
+            f"Beyond chance, very probably {least} or more show, or closely resemble, people in the reference. If "
+            "the generator was trained on these people, it has kept traces of them."
         )
         yield (
             "The flagged images are rejected. That is not enough to call the rest private: "
