@@ -61,7 +61,7 @@ def _network_rows(network: Mapping[str, Any]) -> Iterator[Row]:
     if network["pair_fmr"] is not None:
         yield (
             "· false match rate of one comparison at this threshold",
-            f"{_rate(network['pair_fmr'], network['pairs'])} of {count(network['pairs'])} comparisons of "
+            f"{_rate(network['pair_fmr'], network['pairs'])} over {count(network['pairs'])} comparisons of "
             "different people"
             + (
                 f"; {network['independent_pair_fmr']:.2g} would be equivalent were all comparisons independent"
@@ -237,7 +237,7 @@ def _people(described: Mapping[str, Any]) -> str:
 
 
 def _rate(value: float, pairs: int) -> str:
-    return f"{value:.2g}" if value else f"below {3 / pairs:.1g}"
+    return f"{value:.2g} (1 in {count(round(1 / value))})," if value else f"below {3 / pairs:.1g},"
 
 
 def _plain(value: float) -> str:

@@ -98,11 +98,13 @@ def blind_spots(overlap: Mapping[str, Any]) -> Iterator[str]:
         )
     if copies is None:
         yield "No copies of reference images were planted, so nobody knows whether copies would have been found."
-    for rate in copies or ():
-        if rate["flagged"]["value"] < WEAK:
-            missed = 100 * (1 - rate["flagged"]["value"])
-            kind = str(rate["kind"]).replace("_", " ")
-            yield f"Of 100 copies of the kind “{kind}”, about {missed:.0f} would have been missed."
+    weak = [rate for rate in copies or () if rate["flagged"]["value"] < WEAK]
+    if weak:
+        missed = (
+            f"{100 * (1 - rate['flagged']['value']):.0f} {str(rate['kind']).replace('_', ' ')}" for rate in weak
+        )
+        kinds = ", ".join(missed)
+        yield f"Altered copies could have gone unnoticed. Of 100 of each kind would have been missed: {kinds}."
 
 
 def open_points(audited: Audited) -> Iterator[str]:
@@ -145,9 +147,10 @@ def _tested(audited: Audited) -> Iterator[str]:
         yield from _sensitivity_tested(overlap)
     if quality:
         thresholds = quality["thresholds"]
+        measures, crops = counted(len(thresholds["limits"]), "measure"), count(thresholds["crops"]["images"])
         yield (
-            f"Each image was measured for quality ({counted(len(thresholds['limits']), 'measure')}, such as sharpness "
-            f"and whether an eye can be seen). The limits come from {count(thresholds['crops']['images'])} real crops."
+            f"Each image was measured for quality ({measures}, such as sharpness and whether an eye can be seen). "
+            f"The limits come from {crops} real crops."
         )
     if audited.membership is not None:
         m = audited.membership
@@ -212,7 +215,7 @@ def _found(audited: Audited) -> Iterator[str]:
 def _overlap_found(audited: Audited, overlap: Mapping[str, Any], n: int) -> Iterator[str]:
     flagged, expected, excess = (overlap["excess"][k] for k in ("flagged", "expected", "excess"))
     yield (
-        f"{count(flagged['value'])} of {count(n)} images are flagged. By chance alone {count(expected['value'])} "
+        f"Flagged: {count(flagged['value'])} of {counted(n, 'image')}. By chance alone {count(expected['value'])} "
         f"would be. The difference is {_signed(excess['value'])} (95 % interval: {_signed(excess['low'])} to "
         f"{_signed(excess['high'])})."
     )
@@ -248,13 +251,17 @@ def _means(audited: Audited, level: str) -> Iterator[str]:
             "where some crossed the line, others may lie just below it. Look at the pairs below before deciding."
         )
         return
+    if level == UNPROVEN:
+        yield (
+            "This is no proof of privacy: some leaks would not have been seen. They are named under “What can not "
+            "be concluded”."
+        )
     yield (
-        "The images resemble the people of the reference about as much as pictures of strangers do. The figures "
+        "As far as this network sees, the images resemble the people of the reference about as much as "
+        "pictures of strangers do. The figures "
         f"leave room for at most {count(max(0, math.ceil(excess['high'])))} of {count(n)} images beyond chance."
     )
     yield "Flagged images are rejected all the same, so that the kept ones hold none of them."
-    if level == UNPROVEN:
-        yield "But some leaks would not have been seen; they are named under “What can not be concluded”."
 
 
 def _not_means(audited: Audited) -> Iterator[str]:

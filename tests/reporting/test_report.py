@@ -60,7 +60,7 @@ def test_a_leak_is_the_first_thing_the_page_says(tmp_path: Path) -> None:
     dataset = audited_dataset(tmp_path / "eyes", leaked=8)
     page = page_of(dataset)
     assert page.index("More images resemble real people than chance explains.") < page.index("What was tested")
-    flagged = int(re.search(r"(\d+) of 20 images are flagged\. By chance alone 1 would be", page).group(1))  # type: ignore[union-attr]
+    flagged = int(re.search(r"Flagged: (\d+) of 20 images\. By chance alone 1 would be", page).group(1))  # type: ignore[union-attr]
     assert flagged >= 8
     assert f"rejected: resembles a real person {flagged}" in page
     assert re.search(r"very probably \d+ images? or more show, or closely resemble, people in the reference", page)
@@ -77,7 +77,7 @@ def test_no_excess_is_called_clear_only_where_the_audit_would_have_seen_a_leak(t
     blind = {"copies": copies(recompressed=1.0, re_lit=0.62)}
     page = page_of(audited_dataset(tmp_path / "b", changes=blind))
     assert "it was not shown that this audit would have seen every leak" in page
-    assert "Of 100 copies of the kind “re lit”, about 38 would have been missed." in page
+    assert "Of 100 of each kind would have been missed: 38 re lit." in page
 
     page = page_of(audited_dataset(tmp_path / "c", changes=clear, weak=True))
     assert re.search(r"of 100 new pictures of people in the reference, about \d+ would have been missed", page)
