@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("crops", type=Path)
     parser.add_argument("--spectrum", choices=["vis", "nir"], required=True)
     parser.add_argument("--holdout", type=float, default=0.1)
+    parser.add_argument("--what", default="real crops", help="What the crops are, in words.")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     measures = MeasureSet(options.spectrum)
@@ -45,6 +46,7 @@ def main() -> None:
             digests.append(hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest())
     crops = {
         "source": options.crops.name,
+        "what": options.what,
         "images": len(rows[False]),
         "sha256": hashlib.sha256("\n".join(digests).encode("ascii")).hexdigest(),
     }

@@ -90,6 +90,6 @@ def table(figures: dict[str, Any]) -> list[str]:
     origin = {"file": "a file", "bundled": "the bundled file", "reference": "the reference"}[quality["origin"]]
     lines.append(
         f"quality: {quality['share']:.2%} rejected; the same thresholds reject {quality['expected_share']:.2%} of "
-        f"the {crops['images']:,} real crops that set them ({origin})"
+        f"the {crops['images']:,} {crops.get('what', 'real crops')} that set them ({origin})"
     )
     return lines + list((figures["overlap"] or {}).get("summary", []))

@@ -145,7 +145,9 @@ def _settings(dataset: DatasetDirectory, measure: tuple[str, ...]) -> FilterSett
     try:
         settings = FilterSettings.from_dict(record["settings"])
     except (ConfigError, UsageError, KeyError, TypeError) as error:
-        raise InputError(f"{dataset.path / LEDGER}: records no settings of a filter ({error})") from error
+        raise InputError(
+            f"{dataset.path / LEDGER}: records no settings of a filter ({error}); run syper-data filter again"
+        ) from error
     if settings.measure != measure:
         named = " ".join(f"--measure {spec}" for spec in settings.measure) or "no --measure"
         raise UsageError(f"{dataset.path / LEDGER}: was made with {named}; give the same")

@@ -34,9 +34,10 @@ def audit_text(ledger: Ledger) -> AuditText:
     try:
         quality, thresholds = record["quality"], record["quality"]["thresholds"]
         limits = thresholds["limits"]
+        crops = thresholds["crops"]
         text = (
-            f"{len(limits)} measures of image quality. Their thresholds were set on "
-            f"{thresholds['crops']['images']:,} real crops so that each side of each measure rejects at most "
+            f"{len(limits)} measures of image quality. Their thresholds were set on {crops['images']:,} "
+            f"{crops.get('what', 'real crops')} so that each side of each measure rejects at most "
             f"{thresholds['rate']:.2%} of them; all together reject {quality['expected_share']:.2%} of those "
             f"crops, and {quality['share']:.2%} of the images made here."
         )

@@ -51,13 +51,13 @@ def no_stub(folder: Path) -> Iterator[None]:
         yield
     except BaseException:
         if fresh and not any((folder / DATA).glob("*")):
-            for name in (MANIFEST, LOCK_NAME):
-                (folder / name).unlink(missing_ok=True)
-            for plan in (folder / TOPUPS).glob("*.json"):
-                plan.unlink()
-            for empty in (folder / DATA, folder / TOPUPS, folder):
+            files = [folder / MANIFEST, folder / LOCK_NAME, *(folder / TOPUPS).glob("*.json")]
+            for remove in (
+                *(file.unlink for file in files),
+                *(empty.rmdir for empty in (folder / DATA, folder / TOPUPS, folder)),
+            ):
                 with suppress(OSError):  # not there, or somebody else put something into it
-                    empty.rmdir()
+                    remove()
         raise
 
 

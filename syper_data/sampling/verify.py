@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from syper_data.dataset.directory import COMPLETE, DatasetDirectory, PlannedShard
+from syper_data.dataset.directory import COMPLETE, REJECTED, DatasetDirectory, PlannedShard
 from syper_data.dataset.manifest import sha256_hex
 from syper_data.dataset.shards import file_sha256, open_shard, read_shard
 from syper_data.errors import InputError, UsageError, VerificationError
@@ -65,6 +65,8 @@ def verify(
     total = len(dataset)
     count = _row_count(rows, total)
     record = dataset.completion()
+    if record is None and (dataset.path / REJECTED).is_dir():
+        dataset.require_complete()  # says that kept images alone can't be verified
     unplanned = dataset.unplanned_files()
     if unplanned:
         raise VerificationError(f"{unplanned[0]}: a shard that the manifest does not plan")
