@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+import syper_data
 from filter_thresholds import write_thresholds
 from small_dataset import make_dataset
 from syper_data.dataset.directory import DatasetDirectory
@@ -69,6 +71,16 @@ def audited_dataset(
     record = {"settings": settings(), "quality": quality(path.parent, n), "overlap": figures}
     write_ledger(dataset, scores, reasons, record)
     return dataset
+
+
+def text_of(page: str) -> str:
+    """What a person reads: no tags, styles or pictures; one space between words."""
+    body = re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
+    return " ".join(re.sub(r"<[^>]*>", " ", body).replace("&#34;", '"').split())
+
+
+def page_of(dataset: DatasetDirectory, **options: Any) -> str:
+    return text_of(syper_data.report(dataset.path, **options).path.read_text("utf-8"))
 
 
 def settings() -> dict[str, Any]:

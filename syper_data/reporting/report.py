@@ -127,7 +127,7 @@ def _quality(audited: Audited) -> dict[str, str] | None:
     thresholds = quality["thresholds"]
     return {
         "rate": percent(thresholds["rate"]),
-        "crops": count(thresholds["crops"]["images"]),
+        "crops": f"{count(thresholds['crops']['images'])} {thresholds['crops'].get('what', 'real crops')}",
         "digest": str(thresholds["crops"].get("sha256", "not recorded")),
         "origin": {
             "file": "a file that was given",

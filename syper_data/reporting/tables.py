@@ -78,7 +78,10 @@ def trained_on_audited(audited: Audited) -> str:
             "Possibly: the audit was told to allow it (--allow-seen-identities), which makes it look better "
             "than it is for others."
         )
-    if (audited.overlap or {}).get("reference", {}).get("people") is None:
+    overlap = audited.overlap or {}
+    if any("trained on is not known" in str(note) for note in overlap.get("notes", ())):
+        return "Not known: the file of a network does not say whom it was trained on."
+    if overlap.get("reference", {}).get("people") is None:
         return "Not known: the reference does not name its people."
     return (
         "No: each person was judged by a network whose file does not list that person among its training people."

@@ -147,10 +147,10 @@ def _tested(audited: Audited) -> Iterator[str]:
         yield from _sensitivity_tested(overlap)
     if quality:
         thresholds = quality["thresholds"]
-        measures, crops = counted(len(thresholds["limits"]), "measure"), count(thresholds["crops"]["images"])
+        measures, crops = counted(len(thresholds["limits"]), "measure"), thresholds["crops"]
         yield (
             f"Each image was measured for quality ({measures}, such as sharpness and whether an eye can be seen). "
-            f"The limits come from {crops} real crops."
+            f"The limits come from {count(crops['images'])} {crops.get('what', 'real crops')}."
         )
     if audited.membership is not None:
         m = audited.membership

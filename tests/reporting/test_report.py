@@ -13,23 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 
 import syper_data
-from audited_dataset import HOSTILE, audited_dataset
+from audited_dataset import HOSTILE, audited_dataset, page_of, text_of
 from drawn_crops import drawn_eye, png
 from headless_browser import Browser, needs_chromium
 from small_dataset import make_dataset
 from syper_data.dataset.directory import DatasetDirectory
 from syper_data.errors import InputError, LockedError, UsageError, VerificationError
 from syper_data.filtering.ledger import LEDGER, write_ledger
-
-
-def text_of(page: str) -> str:
-    """What a person reads: no tags, styles or pictures; one space between words."""
-    body = re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
-    return " ".join(re.sub(r"<[^>]*>", " ", body).replace("&#34;", '"').split())
-
-
-def page_of(dataset: DatasetDirectory, **options: Any) -> str:
-    return text_of(syper_data.report(dataset.path, **options).path.read_text("utf-8"))
 
 
 def rate(value: float, n: int = 100) -> dict[str, Any]:
