@@ -11,7 +11,15 @@ import numpy as np
 
 from syper_data.errors import InputError, UsageError
 from syper_data.filtering.embedding_set import CentreBlocks, EmbeddingSet, require_same_images
-from syper_data.filtering.search import Neighbours, Rows, Similarities, VectorBlocks, search
+from syper_data.filtering.search import (
+    QUERY_ROWS,
+    REFERENCE_ROWS,
+    Neighbours,
+    Rows,
+    Similarities,
+    VectorBlocks,
+    search,
+)
 from syper_data.filtering.threshold import DISJOINT, LEFT_OUT, Calibration
 from syper_data.recognition.embeddings import Embeddings, require_same_embedder
 from syper_data.recognition.recognizer_file import identity_digest
@@ -48,8 +56,8 @@ class SearchSettings:
 
     neighbours: int = 5
     threads: int = 1
-    query_rows: int = 1024
-    reference_rows: int = 4096
+    query_rows: int = QUERY_ROWS
+    reference_rows: int = REFERENCE_ROWS
 
     def __post_init__(self) -> None:
         for name in ("neighbours", "threads", "query_rows", "reference_rows"):

@@ -11,6 +11,7 @@ import pytest
 
 from simulated_people import People, embeddings, names
 from syper_data.errors import InputError
+from syper_data.filtering import embedding_set
 from syper_data.filtering.embedding_set import CentreBlocks, EmbeddingSet, require_same_images
 from syper_data.filtering.overlap import audit_overlap
 from syper_data.recognition.embeddings import Embeddings
@@ -39,7 +40,8 @@ def test_parts_of_a_set_are_its_rows_in_blocks(rows: int, on_disk: bool, tmp_pat
 
 
 @pytest.mark.parametrize("rows", [1, 4, 100])
-def test_centres_are_normalised_means_whatever_the_blocks(rows: int) -> None:
+def test_centres_are_normalised_means_whatever_the_blocks(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedding_set, "_CENTRES", 5)
     given = People().images(names("p", 9), 3)
     found = EmbeddingSet.of(given, "reference")
     centres = whole(CentreBlocks(found.vectors, found.eyes), rows)
