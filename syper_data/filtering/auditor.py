@@ -11,7 +11,15 @@ import numpy as np
 
 from syper_data.errors import InputError, UsageError
 from syper_data.filtering.embedding_set import CentreBlocks, EmbeddingSet, require_same_images
-from syper_data.filtering.search import Neighbours, Rows, Similarities, VectorBlocks, search
+from syper_data.filtering.search import (
+    QUERY_ROWS,
+    REFERENCE_ROWS,
+    Neighbours,
+    Rows,
+    Similarities,
+    VectorBlocks,
+    search,
+)
 from syper_data.filtering.threshold import DISJOINT, LEFT_OUT, Calibration
 from syper_data.recognition.embeddings import Embeddings, require_same_embedder
 from syper_data.recognition.recognizer_file import identity_digest
@@ -28,8 +36,8 @@ class Auditor:
 
     The ``*_mirrored`` sets are the same images, mirrored before they were embedded; with them every image
     is searched in both orientations and the better one counts, in the calibration as well.
-    ``identities`` are digests of the people the network was trained on. ``embed`` turns a list of uint8
-    images [h, w, 3], canonical orientation, into vectors [n, d] of this network.
+    ``identities`` are digests of the people the network was trained on, None where nobody knows. ``embed``
+    turns a list of uint8 images [h, w, 3], canonical orientation, into vectors [n, d] of this network.
     """
 
     synthetic: Given
@@ -38,7 +46,7 @@ class Auditor:
     synthetic_mirrored: Given | None = None
     reference_mirrored: Given | None = None
     calibration_mirrored: Given | None = None
-    identities: frozenset[str] = frozenset()
+    identities: frozenset[str] | None = None
     embed: Embed | None = None
 
 
@@ -48,8 +56,8 @@ class SearchSettings:
 
     neighbours: int = 5
     threads: int = 1
-    query_rows: int = 1024
-    reference_rows: int = 4096
+    query_rows: int = QUERY_ROWS
+    reference_rows: int = REFERENCE_ROWS
 
     def __post_init__(self) -> None:
         for name in ("neighbours", "threads", "query_rows", "reference_rows"):
@@ -82,7 +90,7 @@ class Sets:
     synthetic_mirrored: EmbeddingSet | None
     reference_mirrored: EmbeddingSet | None
     calibration_mirrored: EmbeddingSet | None
-    identities: frozenset[str]
+    identities: frozenset[str] | None
     embed: Embed | None
 
     @classmethod
@@ -176,7 +184,7 @@ def _calibrate(sets: Sets, reference: EmbeddingSet, rows: Rows, settings: Search
             people.vectors, None if mirrored is None else mirrored.vectors, reference.vectors, 1, settings
         )
         return Calibration(found.similarity[:, 0].astype(np.float64), people.people, DISJOINT)
-    if not reference.labelled or int(reference.people.max()) == 0:
+    if not reference.labelled:
         return None
     turned = sets.reference_mirrored.take(rows) if both and sets.reference_mirrored is not None else None
     found, _ = _both(

@@ -18,6 +18,7 @@ from syper_data.recognition.embedding_table import EmbeddingsHeader, read_header
 from syper_data.recognition.embeddings import Embeddings
 
 _FILE_ROWS = 8192
+_CENTRES = 32_768  # identities that are averaged in one pass: 128 MiB of sums at 512 values
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class ChosenBlocks:
 
 @dataclass(frozen=True)
 class CentreBlocks:
-    """The normalised mean vector of every identity, ordered by code; one pass over the rows a block."""
+    """The normalised mean vector of every identity, ordered by code; a pass over the rows for every 32,768."""
 
     inner: VectorBlocks
     codes: Codes  # [rows], 0..identities - 1
@@ -96,16 +97,22 @@ class CentreBlocks:
 
     def blocks(self, rows: int) -> Iterator[tuple[int, Vectors]]:
         """First code and centres of each block."""
-        for start in range(0, len(self), rows):
-            sums = np.zeros((min(rows, len(self) - start), self.dim), np.float64)
-            for first, block in self.inner.blocks(_FILE_ROWS):
-                codes = self.codes[first : first + len(block)] - start
-                mine = (codes >= 0) & (codes < len(sums))
-                np.add.at(sums, codes[mine], block[mine])
-            norms = np.linalg.norm(sums, axis=1, keepdims=True)
-            if (norms == 0).any():
-                sums[norms[:, 0] == 0, 0] = norms[norms == 0] = 1  # opposite vectors: any direction is as good
-            yield start, (sums / norms).astype(np.float32)
+        for start in range(0, len(self), _CENTRES):
+            centres = self._centres(start, min(_CENTRES, len(self) - start))
+            for first in range(0, len(centres), rows):
+                yield start + first, centres[first : first + rows]
+
+    def _centres(self, start: int, count: int) -> Vectors:
+        """The centres of ``count`` codes from ``start`` on."""
+        sums = np.zeros((count, self.dim), np.float64)
+        for first, block in self.inner.blocks(_FILE_ROWS):
+            codes = self.codes[first : first + len(block)] - start
+            mine = (codes >= 0) & (codes < count)
+            np.add.at(sums, codes[mine], block[mine])
+        norms = np.linalg.norm(sums, axis=1, keepdims=True)
+        nowhere = norms[:, 0] == 0
+        sums[nowhere, 0] = norms[nowhere] = 1  # opposite vectors: any direction is as good
+        return np.asarray(sums / norms, np.float32)
 
 
 @dataclass(frozen=True)

@@ -139,7 +139,8 @@ def audit_identities(
             for place in people:
                 images = place.source is not None
                 sets[f"{place.role}{suffix}"] = vectors(place, network, mirrored) if images else Path(place.given)
-        auditors.append(Auditor(**sets, identities=embedder.identities, embed=_embed_with(embedder)))
+        known = embedder.identities if embedder.identities_known else None
+        auditors.append(Auditor(**sets, identities=known, embed=_embed_with(embedder)))
     if report is not None:
         report("searching", 0, len(dataset))
     result = audit_with_auditors(

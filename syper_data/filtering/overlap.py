@@ -50,7 +50,7 @@ def audit_overlap(
     synthetic_mirrored: Given | None = None,
     reference_mirrored: Given | None = None,
     calibration_mirrored: Given | None = None,
-    identities: frozenset[str] = frozenset(),
+    identities: frozenset[str] | None = None,
     fpir: float = 0.01,
     neighbours: int = 5,
     embed: Embed | None = None,
@@ -66,9 +66,9 @@ def audit_overlap(
 
     The threshold comes from ``calibration`` (people who are not in the reference), else from leaving each
     person of a labelled reference out (:mod:`~syper_data.filtering.threshold`); with neither there is none, and
-    the result says so. ``identities`` are digests of the people the network was trained on. ``embed`` and
-    ``reference_images`` (row numbers -> uint8 images in canonical orientation) make ``copies`` planted copies
-    of each kind possible. The ``*_mirrored`` sets add the other orientation
+    the result says so. ``identities`` are digests of the people the network was trained on, None if unknown.
+    ``embed`` and ``reference_images`` (row numbers -> uint8 images in canonical orientation) make ``copies``
+    planted copies of each kind possible. The ``*_mirrored`` sets add the other orientation
     (:class:`~syper_data.filtering.auditor.Auditor`). ``duplicate_similarity`` replaces the threshold for
     near-duplicates.
 
@@ -117,7 +117,9 @@ def audit_with_auditors(
     _same_images(sets)
     if not options.allow_seen_identities:
         _refuse_seen(sets)
-    owner = split_reference(sets[0].reference.subjects, [s.identities for s in sets], allow_seen_identities)
+    owner = split_reference(
+        sets[0].reference.subjects, [s.identities or frozenset() for s in sets], allow_seen_identities
+    )
     parts = [(s, np.flatnonzero(owner == i)) for i, s in enumerate(sets) if (owner == i).any()]
     views = [look(s, rows, settings) for s, rows in parts]
     return _decide(views, options, settings, reference_images)

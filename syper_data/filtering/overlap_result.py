@@ -164,6 +164,8 @@ def notes(
             said.append(f"Of {rate.kind} copies only {rate.flagged.value:.0%} are found.")
     if not all(v.sets.synthetic_mirrored is not None for v in views):
         said.append("Images were searched in one orientation: mirrored copies can be missed.")
+    if any(v.sets.identities is None for v in views):
+        said.append("Whom a network was trained on is not known: it may have been trained on these very people.")
     if seen_allowed and any(v.sets.seen(v.reference.subjects) for v in views):
         said.append(
             "A network audited people that it was trained on: its sensitivity looks better than it is for others."

@@ -24,8 +24,9 @@ Vectors = np.ndarray[Any, np.dtype[np.float32]]
 Rows = np.ndarray[Any, np.dtype[np.int64]]
 Similarities = np.ndarray[Any, np.dtype[np.float32]]
 
-QUERY_ROWS, REFERENCE_ROWS = 1024, 4096
+QUERY_ROWS, REFERENCE_ROWS = 1024, 1024  # 4 MB of similarities, which stay in the cache
 MARGIN = 8  # candidates beyond k that are computed again, more than rounding can displace
+_WAITING = 4  # candidates a query that wait before they are put in order
 _PAIRS = 16384  # pairs that are computed again at once
 _UNIT = 1e-3  # how far a norm may be from 1
 
@@ -125,13 +126,19 @@ def search(
     best = np.full((len(queries), keep), -np.inf, np.float32)
     rows = np.full((len(queries), keep), -1, np.int64)
 
+    waiting: dict[int, list[tuple[Rows, Rows, Similarities]]] = {}  # by first query row
+
     def improve(first: int, start: int, similarity: Similarities) -> None:
-        mine = slice(first, first + len(similarity))
-        query, column, value = _candidates(similarity, best[mine])
-        _merge(best[mine], rows[mine], query, column + start, value)
+        size, mine = len(similarity), waiting.setdefault(first, [])
+        query, column, value = _candidates(similarity, best[first : first + size])
+        mine.append((query, column + start, value))
+        if sum(len(part[0]) for part in mine) >= _WAITING * size:
+            _merge(best[first : first + size], rows[first : first + size], mine)
 
     blocks = _Blocks(queries, reference, threads, query_rows, reference_rows)
     blocks.visit(improve, query_groups, reference_groups)
+    for first, left in waiting.items():
+        _merge(best[first : first + query_rows], rows[first : first + query_rows], left)
     exact = blocks.exact(rows)
     order = np.lexsort((rows, -exact), axis=1)[:, :k]
     found = Neighbours(np.take_along_axis(rows, order, 1), np.take_along_axis(exact, order, 1))
@@ -283,8 +290,12 @@ def _candidates(similarity: Similarities, best: Similarities) -> tuple[Rows, Row
     return query, column, similarity.ravel()[flat]
 
 
-def _merge(best: Similarities, rows: Rows, query: Rows, row: Rows, value: Similarities) -> None:
-    """Put the best of old and new candidates into ``best`` and ``rows``, best first, equal ones by row."""
+def _merge(best: Similarities, rows: Rows, waiting: list[tuple[Rows, Rows, Similarities]]) -> None:
+    """Put the best of old and waiting candidates into ``best`` and ``rows``, best first, equal ones by row."""
+    if not waiting:
+        return
+    query, row, value = (np.concatenate(parts) for parts in zip(*waiting, strict=True))
+    waiting.clear()
     if not len(query):
         return
     touched = np.unique(query)

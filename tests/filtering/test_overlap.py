@@ -200,6 +200,8 @@ def test_too_few_people_for_the_fpir_are_refused_with_the_number_needed() -> Non
     few = who.images(names("c", 50), 4, take=1)
     with pytest.raises(UsageError, match=r"50 people \(disjoint people\).*99 are needed, or --fpir 0.0197"):
         audit_overlap(who.images(["x"]), reference, calibration=few)
+    with pytest.raises(UsageError, match=r"1 people \(leave-one-subject-out\).*199 are needed"):
+        audit_overlap(who.images(["x"]), who.images(["r0"], 5))
     with pytest.raises(UsageError, match=r"120 people \(leave-one-subject-out\).*199 are needed"):
         audit_overlap(who.images(["x"]), reference)
 
@@ -216,7 +218,11 @@ def test_people_the_network_was_trained_on_are_refused_unless_told() -> None:
     found = audit_overlap(
         fresh, reference, calibration=calibration, identities=seen, allow_seen_identities=True, **FAST
     )
-    assert any("trained on" in note for note in found.notes)
+    assert any("people that it was trained on" in note for note in found.notes)
+    unknown = audit_overlap(fresh, reference, calibration=calibration, **FAST)
+    assert any("is not known" in note for note in unknown.notes)
+    told = audit_overlap(fresh, reference, calibration=calibration, identities=frozenset(), **FAST)
+    assert not any("trained" in note for note in told.notes)
 
 
 def test_calibration_people_or_images_of_the_reference_are_refused() -> None:
