@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+_UNIT = "\xa0%"  # on one line with its number
+
 
 def number(value: float) -> str:
     """A figure with as many digits as it deserves: 12.3, 0.617, 0.0089."""
@@ -34,8 +36,8 @@ def percent(value: float) -> str:
     """A share in percent: 12 %, 5.6 %, 0.44 %, 0.010 %; 0 % and 100 % only where it is exactly that."""
     shown = 100 * value
     if value in (0, 1):
-        return f"{shown:.0f} %"
+        return f"{shown:.0f}{_UNIT}"
     if 99 <= shown < 100:
-        return f"{min(shown, 99.99):.2f} %"
+        return f"{min(shown, 99.99):.2f}{_UNIT}"
     digits = 0 if shown >= 10 else 1 if shown >= 1 else 2 if shown >= 0.1 else 3
-    return f"{shown:.{digits}f} %"
+    return f"{shown:.{digits}f}{_UNIT}"

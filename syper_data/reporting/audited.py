@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from syper_data.dataset.directory import COMPLETE, Completion, DatasetDirectory
+from syper_data.dataset.directory import COMPLETE, Completion, DatasetDirectory, PlannedShard
 from syper_data.dataset.shards import file_sha256
-from syper_data.errors import InputError
+from syper_data.errors import InputError, VerificationError
 from syper_data.filtering.filter import FILTER
 from syper_data.filtering.ledger import LEDGER, Ledger, read_ledger
 
@@ -31,6 +31,7 @@ class Audited:
     completion: Completion
     ledger: Ledger | None
     record: dict[str, Any]
+    _checked: set[str] = field(default_factory=set, repr=False)  # shards whose digest was found right
 
     @classmethod
     def open(cls, path: Path) -> Audited:
@@ -79,6 +80,24 @@ class Audited:
         if self.ledger is None:
             return np.arange(len(self.dataset))
         return np.flatnonzero(self.ledger.keep)
+
+    @cached_property
+    def keys(self) -> list[tuple[int, int | None]]:
+        """The key (seed, label) of every image."""
+        return self.dataset.keys()
+
+    def shard_path(self, shard: PlannedShard) -> Path:
+        """Where a shard lies, its bytes compared with the completion record the first time.
+
+        Raises:
+            VerificationError: it is damaged or changed.
+        """
+        path = self.dataset.shard_path(shard)
+        if shard.name not in self._checked:
+            if file_sha256(path) != self.completion.shards[shard.index].sha256:
+                raise VerificationError(f"{path}: SHA-256 is not that of {COMPLETE}: damaged or changed")
+            self._checked.add(shard.name)
+        return path
 
     @cached_property
     def reasons(self) -> list[list[str]]:

@@ -34,6 +34,7 @@ class Side:
     """One limit: the reason given beyond it, how many images lie there, and the nearest on either side."""
 
     reason: str
+    where: str  # below or above
     limit: str
     beyond: str
     outside: list[Tile]
@@ -54,6 +55,7 @@ class MeasureSection:
 @dataclass(frozen=True)
 class _Limit:
     reason: str
+    where: str
     value: float
     outside: list[int]  # rows, nearest to the limit first
     inside: list[int]
@@ -96,7 +98,8 @@ def _limits(limit: dict[str, Any], values: Any) -> list[_Limit]:
         upwards = order if side == "low" else order[::-1]
         beyond = int((values < bound).sum() if side == "low" else (values > bound).sum())
         outside, inside = upwards[:beyond][::-1][:EXAMPLES], upwards[beyond:][:EXAMPLES]
-        sides.append(_Limit(str(reason), float(bound), outside.tolist(), inside.tolist(), beyond))
+        where = "below" if side == "low" else "above"
+        sides.append(_Limit(str(reason), where, float(bound), outside.tolist(), inside.tolist(), beyond))
     return sides
 
 
@@ -118,5 +121,8 @@ def _section(
         TITLES.get(name, name.replace("_", " ")),
         str(limit["unit"]),
         histogram(values, str(limit["unit"]), low=bounds["low"], high=bounds["high"]),
-        [Side(s.reason, f"{s.value:.4g}", count(s.beyond), tiles(s.outside), tiles(s.inside)) for s in sides],
+        [
+            Side(s.reason, s.where, f"{s.value:.4g}", count(s.beyond), tiles(s.outside), tiles(s.inside))
+            for s in sides
+        ],
     )
