@@ -30,12 +30,13 @@ def audited_dataset(
     labelled: bool = True,
     second_images: bool = True,
     weak: bool = False,
+    networks: int = 1,
     changes: dict[str, Any] | None = None,
     n: int = 20,
 ) -> DatasetDirectory:
     """``n`` images of which ``leaked`` are near to people of the reference. ``second_images``: every reference
-    eye has two images, nearly the same vector (``weak``: hardly alike). ``changes`` are made to the overlap's
-    figures."""
+    eye has two images, nearly the same vector (``weak``: hardly alike). ``networks``: as if so many had
+    found the same. ``changes`` are made to the overlap's figures."""
     dataset = make_dataset(path, n)
     rng = np.random.default_rng(1)
     people = unit(rng.normal(size=(PEOPLE, DIM)))
@@ -58,6 +59,7 @@ def audited_dataset(
         "reference": {"images": len(reference), "people": PEOPLE if labelled else None, "sha256": "cd" * 32},
         "summary": [],
     }
+    figures["networks"] = figures["networks"] * networks
     figures |= changes or {}
     scores = {
         "nearest_reference": [names[row] for row in result.nearest[:, 0]],

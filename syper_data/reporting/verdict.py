@@ -163,9 +163,15 @@ def _tested(audited: Audited) -> Iterator[str]:
 def _compared(overlap: Mapping[str, Any], n: int) -> str:
     real, calibration = overlap["reference"], overlap["networks"][0]["calibration"]
     people = "" if real["people"] is None else f" of {counted(real['people'], 'person')}"
+    by = (
+        "a network that recognises people by the region of the eye"
+        if len(overlap["networks"]) == 1
+        else f"{len(overlap['networks'])} networks that recognise people by the region of the eye, each for the "
+        "people that it was not trained on"
+    )
     text = (
         f"Each of the {count(n)} images was compared with each of {count(real['images'])} real images{people} "
-        "(the reference), by a network that recognises people by the region of the eye."
+        f"(the reference), by {by}."
     )
     if calibration is None or overlap["excess"] is None:
         return text

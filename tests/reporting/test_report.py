@@ -15,6 +15,7 @@ import pytest
 import syper_data
 from audited_dataset import HOSTILE, audited_dataset, page_of, text_of
 from drawn_crops import drawn_eye, png
+from filter_thresholds import write_thresholds
 from headless_browser import Browser, needs_chromium
 from small_dataset import make_dataset
 from syper_data.dataset.directory import DatasetDirectory
@@ -81,6 +82,27 @@ def test_the_false_alarm_rate_stands_beside_what_was_planted(tmp_path: Path) -> 
     changes = {"copies": copies(blurred=0.95), "false_alarms": [{"rate": rate(0.031), "held_out": True}]}
     page = page_of(audited_dataset(tmp_path / "eyes", changes=changes))
     assert re.search(r"copy, blurred: as drawn 95 % \(93 % to 97 %\) of 100 95 % 3\.1 %", page)
+
+
+def test_several_networks_are_named_with_a_threshold_each(tmp_path: Path) -> None:
+    one = page_of(audited_dataset(tmp_path / "a"))
+    two = page_of(audited_dataset(tmp_path / "b", networks=2))
+    assert "by a network that recognises people" in one
+    assert "by 2 networks that recognise people" in two
+    assert (one.count("threshold cosine similarity"), two.count("threshold cosine similarity")) == (1, 2)
+    assert "What lies beyond the threshold is flagged." in one
+    assert "The thresholds are in the table." in two
+
+
+def test_a_topped_up_dataset_names_the_seeds_of_every_plan(tmp_path: Path, tiny: Path) -> None:
+    dataset = syper_data.sample(n=12, out=tmp_path / "eyes", generator=tiny, workers=1)
+    options = {"quality_only": True, "workers": 1}
+    file = write_thresholds(tmp_path / "t.json")
+    syper_data.filter(dataset.path, quality_thresholds=file, **options)
+    syper_data.top_up(dataset.path, kept=20, generator=tiny, workers=1)
+    page = page_of(DatasetDirectory.open(dataset.path))
+    assert "Seeds 0 to 11: 12 images" in page
+    assert re.search(r"Seeds of top-up 1 12 to \d+: \d+ images", page)
 
 
 def test_a_dataset_that_was_never_audited_says_so(tmp_path: Path) -> None:
