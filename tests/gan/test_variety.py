@@ -75,6 +75,17 @@ def test_fakes_that_are_all_alike_take_the_place_and_the_spread_of_the_reals() -
     assert torch.allclose(y.std(dim=0) / scale, torch.ones(2), atol=0.4)
 
 
+def test_a_term_that_keeps_its_reals_compares_with_all_of_them_at_every_step() -> None:
+    x, y = points(100, 3, 14), points(7, 3, 15) * 2 + 1
+    term = VarietyTerm(0, keep_reals=True)
+    term.fit([[x[:50]], [x[50:]]])
+    mean, axes = term.bases[0]
+    a, b = (x - mean) @ axes, (y - mean) @ axes
+    expected = mean_distance(b, a, pairs=700) - mean_distance(b, b, pairs=42) / 2
+    assert float(term.value([y], [], ALONE)) == pytest.approx(expected / 3**0.5, rel=1e-5)
+    assert term.reals == [] and len(term.fakes) == 1
+
+
 def test_earlier_batches_are_remembered_up_to_their_limit() -> None:
     x = points(100, 5, 10)
     term = fitted(x, x[:, :2])
