@@ -22,13 +22,13 @@ import torch
 from torch import Tensor, nn
 
 from syper_data.errors import SyperError
+from syper_data.execution.team import Team
 from syper_data.gan.adversary import Fakes, Reals, Seen, Term, Terms, total
 from syper_data.gan.augment import Augmenter
 from syper_data.gan.crops import Crops, Pixels
 from syper_data.gan.generator import Generator
 from syper_data.gan.generator_file import GeneratorFile
 from syper_data.gan.initialisation import lower_contrast, start_from
-from syper_data.gan.parallel import Team
 from syper_data.gan.preparation import adam, build_adversary, check_team, settle_classes
 from syper_data.gan.recipe import TrainingRecipe
 from syper_data.gan.regularisation import (
