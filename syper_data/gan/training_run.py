@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from syper_data.errors import SyperError
+from syper_data.errors import DivergedError
 from syper_data.execution.team import Team
 from syper_data.gan.adversary import Fakes, Reals, Seen, Term, Terms, total
 from syper_data.gan.augment import Augmenter
@@ -42,10 +42,6 @@ from syper_data.gan.synthesis import Key, latents, one_hot
 
 _SURVEY = 2048  # crops from which the adversary learns what is usual before the first step
 _BLOCK = 10  # images of the averaged generator made together
-
-
-class DivergedError(SyperError):
-    """A loss or a gradient is no longer finite; nothing was changed by it."""
 
 
 class TrainingRun:

@@ -20,7 +20,7 @@ BOTH_EYES = ("one_class", "two_classes")
 ORDERS = ("balanced", "shuffled")
 OPTIMISERS = ("sgd", "adamw")
 DECAYS = ("cosine", "step", "constant")
-_FOLDER_NAME = re.compile(r"[^./\x00-\x1f][^/\x00-\x1f]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # what a recognizer file may be called
 
 
 @dataclass(frozen=True)
@@ -137,8 +137,8 @@ class RecognizerRecipe:
     description: str = ""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not _FOLDER_NAME.fullmatch(self.name):
-            raise ConfigError(f"name is {self.name!r}: must be a plain folder name")
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            raise ConfigError(f"name is {self.name!r}: must be letters, digits, dots, dashes and underscores")
         _check_choice("spectrum", self.spectrum, SPECTRA)
         _check_choice("both_eyes", self.both_eyes, BOTH_EYES)
         _check_choice("precision", self.precision, ("fp32", "bf16"))
