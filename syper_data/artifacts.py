@@ -1,4 +1,4 @@
-"""Where the artefacts that ship with the toolkit lie: generators, protocols, card templates.
+"""Where the artefacts that ship with the toolkit lie: generators, recognizers, protocols, card templates.
 
 In a wheel they are package data under ``syper_data/_artifacts/``; in a checkout or an editable
 install they are the folders beside the package. This module imports nothing of ours.
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-KINDS = ("generator", "protocols", "cards")
+KINDS = ("generator", "recognizer", "protocols", "cards")
 
 _PACKAGE = Path(__file__).resolve().parent
 
 
 def artifact_folder(kind: str) -> Path:
-    """The folder of one kind of artefact (``generator``, ``protocols`` or ``cards``).
+    """The folder of one kind of artefact (one of ``KINDS``).
 
     Raises:
         ValueError: an unknown kind.

@@ -74,9 +74,7 @@ def build_backbone(config: BackboneConfig) -> Backbone:
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.normal_(module.weight, 0.0, 0.1)
-    network.get_parameter("features.weight").requires_grad_(
-        False
-    )  # stays 1: the vector's scale is the margin head's
+    network.get_parameter("features.weight").requires_grad_(False)  # stays 1: margin heads rescale
     return network
 
 

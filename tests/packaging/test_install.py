@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from small_generators import REPOSITORY
+from syper_data.artifacts import KINDS
 
 ASK = (
     "import json, syper_data; from syper_data.artifacts import artifact_folder as f, KINDS\n"
@@ -33,10 +34,10 @@ def ask(path: Path, cwd: Path) -> dict[str, object]:
 
 
 def test_a_checkout_finds_them_beside_the_package(tmp_path: Path) -> None:
-    for name in ("syper_data", "generator", "cards", "protocols"):
+    for name in ("syper_data", *KINDS):
         shutil.copytree(REPOSITORY / name, tmp_path / "tree" / name, ignore=shutil.ignore_patterns("__pycache__"))
     answer = ask(tmp_path / "tree", tmp_path)
-    assert answer["folders"] == [str(tmp_path / "tree" / k) for k in ("generator", "protocols", "cards")]
+    assert answer["folders"] == [str(tmp_path / "tree" / k) for k in KINDS]
     assert answer["default"] in answer["names"]  # type: ignore[operator]
 
 
@@ -49,7 +50,7 @@ def test_an_editable_install_finds_them_in_the_repository() -> None:
         [sys.executable, "-c", ASK], capture_output=True, text=True, cwd="/", env=environment, check=True
     )
     folders = json.loads(done.stdout)["folders"]
-    assert [Path(f).parent for f in folders] == [REPOSITORY] * 3
+    assert [Path(f).parent for f in folders] == [REPOSITORY] * len(KINDS)
 
 
 def test_the_wheel_installs_syper_data_alone_and_carries_the_artefacts(tmp_path: Path) -> None:
@@ -61,12 +62,17 @@ def test_the_wheel_installs_syper_data_alone_and_carries_the_artefacts(tmp_path:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {n.split("/")[0] for n in names}
     assert {t for t in tops if not t.endswith(".dist-info")} == {"syper_data"}
-    for wanted in ("generator/default.yaml", "cards/dataset.md.j2", "protocols/README.md"):
+    for wanted in (
+        "generator/default.yaml",
+        "recognizer/default.yaml",
+        "cards/dataset.md.j2",
+        "protocols/README.md",
+    ):
         assert f"syper_data/_artifacts/{wanted}" in names
     assert "syper_data/py.typed" in names
     subprocess.run([*pip, "install", "--no-deps", "--target", str(tmp_path / "site"), str(wheel)], check=True)
     answer = ask(tmp_path / "site", tmp_path)
     inside = tmp_path / "site" / "syper_data"
     assert answer["code"] == str(inside / "__init__.py")
-    assert answer["folders"] == [str(inside / "_artifacts" / k) for k in ("generator", "protocols", "cards")]
+    assert answer["folders"] == [str(inside / "_artifacts" / k) for k in KINDS]
     assert answer["default"] in answer["names"]  # type: ignore[operator]

@@ -8,33 +8,16 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from small_generators import REPOSITORY
+from small_recognizers import random_backbone
 from syper_data.errors import ConfigError
-from syper_data.recognition.backbones import Backbone, build_backbone, expected_state
+from syper_data.recognition.backbones import expected_state
 from syper_data.recognition.config import KINDS, BackboneConfig
 
 CONTRACT = REPOSITORY.parent / "shared" / "data" / "contracts" / "backbone_state_dicts.json"
 EPS = 1e-5
-
-
-def randomised(config: BackboneConfig, seed: int = 0) -> Backbone:
-    """Weights and batch statistics that differ from one and zero, so that each of them matters."""
-    torch.manual_seed(seed)
-    network = build_backbone(config)
-    with torch.no_grad():
-        for module in network.modules():
-            if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
-                module.weight.uniform_(0.5, 1.5)
-                module.bias.normal_(0, 0.2)
-                module.running_mean.normal_(0, 0.2)  # type: ignore[union-attr]
-                module.running_var.uniform_(0.5, 1.5)  # type: ignore[union-attr]
-            elif isinstance(module, nn.PReLU):
-                module.weight.uniform_(-0.2, 0.5)
-            elif isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight)
-    return network.eval().requires_grad_(False)
 
 
 @pytest.mark.skipif(not CONTRACT.exists(), reason="../shared/data/contracts is not here")
@@ -128,7 +111,7 @@ def reference_mobilefacenet(w: dict[str, Tensor], x: Tensor, head: str) -> Tenso
 @pytest.mark.parametrize("head", ["flatten", "pooling"])
 @pytest.mark.parametrize("kind", ["iresnet18", "mobilefacenet"])
 def test_the_forward_pass_is_that_of_the_papers(kind: str, head: str) -> None:
-    network = randomised(BackboneConfig(kind, 112, 128, head, dropout=0.4))
+    network = random_backbone(BackboneConfig(kind, 112, 128, head, dropout=0.4))
     x = torch.rand(2, 3, 112, 112, generator=torch.Generator().manual_seed(1)) * 2 - 1
     w = network.state_dict()
     expected = (
@@ -152,14 +135,14 @@ def test_a_pooling_head_takes_a_fifth_of_the_parameters_of_a_flattening_one() ->
 
 
 def test_in_evaluation_an_image_alone_gives_what_it_gives_among_others() -> None:
-    network = randomised(BackboneConfig("mobilefacenet", 112, 128))
+    network = random_backbone(BackboneConfig("mobilefacenet", 112, 128))
     x = torch.rand(3, 3, 112, 112, generator=torch.Generator().manual_seed(2)) * 2 - 1
     torch.testing.assert_close(network(x)[1:2], network(x[1:2]), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["iresnet18", "mobilefacenet"])
 def test_dropout_sits_before_the_last_layer_and_acts_in_training_alone(kind: str) -> None:
-    network = randomised(BackboneConfig(kind, 112, 128, "pooling", dropout=0.5))
+    network = random_backbone(BackboneConfig(kind, 112, 128, "pooling", dropout=0.5))
     x = torch.rand(2, 3, 112, 112) * 2 - 1
     values = network.penultimate(x)
     assert values.shape == (2, 512)
