@@ -10,12 +10,11 @@ import numpy as np
 from syper_data.imaging.pixels import resize
 from syper_data.metrics.distances import (
     Features,
-    Floats,
     Indices,
-    bootstrap_interval,
     nearest,
     pairwise_distances,
 )
+from syper_data.metrics.intervals import Floats, bootstrap_interval
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 

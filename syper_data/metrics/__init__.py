@@ -1,5 +1,7 @@
 """Figures from arrays, which know no images and no files.
 
 ``distances`` compares two sets of feature vectors: Fréchet and kernel distance, precision, recall,
-density, coverage and nearest neighbours.
+density, coverage and nearest neighbours. ``pairs`` gives the scores of all comparisons of a set of
+embeddings, ``verification`` their error rates with intervals (``error_rates`` holds the definitions of
+ISO/IEC 19795-1), ``identification`` those of a search. ``intervals``: shares, clusters, bootstrap.
 """

@@ -13,12 +13,10 @@ from typing import Any
 import numpy as np
 
 from syper_data.errors import InputError, UsageError
+from syper_data.metrics.intervals import Z95, Floats, Proportion, proportion
 
 Features = np.ndarray[Any, np.dtype[np.float64]]
-Floats = np.ndarray[Any, np.dtype[np.float64]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
-
-Z95 = 1.959963984540054  # the 97.5 % point of the standard normal distribution
 
 _BLOCK_ROWS = 1024  # rows of a distance matrix that are in memory at once
 
@@ -37,16 +35,6 @@ class KernelDistance:
     standard_error: float
     low: float
     high: float
-
-
-@dataclass(frozen=True)
-class Proportion:
-    """A share of ``n`` cases, with its Wilson interval at 95 %."""
-
-    value: float
-    low: float
-    high: float
-    n: int
 
 
 @dataclass(frozen=True)
@@ -200,25 +188,6 @@ def pairwise_distances(x: Features, y: Features) -> Floats:
     squared = (x * x).sum(1)[:, None] + (y * y).sum(1)[None] - 2 * (x @ y.T)
     d: Floats = np.asarray(np.sqrt(np.maximum(squared, 0)))
     return d
-
-
-def proportion(cases: np.ndarray[Any, np.dtype[np.bool_]]) -> Proportion:
-    """The share of true cases with the Wilson (1927) score interval at 95 %."""
-    n = len(cases)
-    p = float(cases.mean())
-    z2 = Z95 * Z95
-    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = Z95 / (1 + z2 / n) * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
-    return Proportion(p, min(p, max(0.0, centre - half)), max(p, min(1.0, centre + half)), n)
-
-
-def bootstrap_interval(
-    values: Floats, statistic: Any = np.median, *, repeats: int = 1000, seed: int = 0
-) -> tuple[float, float]:
-    """Percentile bootstrap at 95 % of ``statistic(values, axis=1)`` over independent values [n]."""
-    rows = np.random.default_rng(seed).integers(0, len(values), (repeats, len(values)))
-    low, high = np.quantile(statistic(values[rows], axis=1), [0.025, 0.975])
-    return float(low), float(high)
 
 
 def _same_width(a: Features, b: Features) -> None:

@@ -7,20 +7,16 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from syper_data.errors import InputError, UsageError
 from syper_data.metrics.distances import (
     Features,
-    bootstrap_interval,
     check_features,
     frechet_distance,
     kernel_distance,
     nearest,
     neighbour_distances,
     precision_recall,
-    proportion,
 )
 
 
@@ -179,30 +175,6 @@ def test_neighbours_over_several_blocks_equal_a_full_sort() -> None:
     assert np.allclose(neighbour_distances(queries, points, (1, 4)), np.sort(full, 1)[:, [0, 3]])
     own = np.linalg.norm(points[:, None] - points[None], axis=2)
     assert np.allclose(neighbour_distances(points, points, (1, 3), same=True), np.sort(own, 1)[:, [1, 3]])
-
-
-def test_wilsons_interval_is_the_published_one() -> None:
-    found = proportion(np.array([True] * 81 + [False] * 182))  # Newcombe 1998, table I: 81 of 263
-    assert (found.low, found.high) == (pytest.approx(0.2553, abs=5e-5), pytest.approx(0.3662, abs=5e-5))
-    none = proportion(np.zeros(10, bool))
-    assert (none.value, none.low) == (0, 0)
-    assert 0.2 < none.high < 0.3
-
-
-@settings(deadline=None)
-@given(st.integers(1, 300), st.data())
-def test_an_interval_holds_its_value(n: int, data: st.DataObject) -> None:
-    count = data.draw(st.integers(0, n))
-    found = proportion(np.arange(n) < count)
-    assert 0 <= found.low <= found.value == count / n <= found.high <= 1
-
-
-def test_the_bootstrap_of_a_median_holds_it_and_is_seeded() -> None:
-    values = np.random.default_rng(0).normal(size=300)
-    low, high = bootstrap_interval(values)
-    assert low < np.median(values) < high
-    assert (low, high) == bootstrap_interval(values)
-    assert 0.1 < high - low < 0.5  # 1.96 x 1.25 / sqrt(300), both sides: 0.28
 
 
 def test_too_few_rows_are_refused_with_the_number_that_is_needed() -> None:
