@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from syper_data.errors import InputError, UsageError
 from syper_data.imaging.holdout import T
+from syper_data.imaging.source import SIDES, SourceImage
 
 HALVES = (0, 1)
 
@@ -76,6 +78,20 @@ def one_half(images: Iterable[T], half: int) -> Iterator[T]:
     if isinstance(half, bool) or half not in HALVES:
         raise UsageError(f"--subjects-half is {half!r}: must be 0 or 1")
     return (image for image in images if half_of(_subject(image)) == half)
+
+
+def by_folder(images: Iterable[SourceImage]) -> Iterator[SourceImage]:
+    """Pictures in folders, one folder a subject: ``001/a.png`` is of subject 001.
+
+    A folder below it may name the side: ``001/image_right/a.png``. Images that name a subject already, and those
+    that lie in no folder, come through as they are.
+    """
+    for image in images:
+        folders = (image.source_id or "").split("/")[:-1]
+        if image.subject is None and folders:
+            side = next((folder for folder in folders[1:] if folder in SIDES), image.side)
+            image = replace(image, subject=folders[0], side=side)
+        yield image
 
 
 def _subject(image: T) -> str:

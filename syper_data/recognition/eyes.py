@@ -68,12 +68,12 @@ class _Part:
         if image.subject is None:
             raise InputError(
                 f"{image.where}: names no subject, which training needs; name the column with "
-                "--columns subject=NAME"
+                "--columns subject=NAME, or give every subject a folder of its own"
             )
         if self.both_eyes == "two_classes" and image.side is None:
             raise InputError(
-                f"{image.where}: names no side, and the recipe's classes are eyes (both_eyes: two_classes); name the "
-                "column with --columns side=NAME"
+                f"{image.where}: names no side, and the recipe's classes are eyes (both_eyes: two_classes); "
+                "name the column with --columns side=NAME"
             )
         h, w = image.pixels.shape[:2]
         if h != w:
@@ -151,8 +151,8 @@ def _finish(part: _Part, at_least: int, purpose: str) -> Eyes:
     classes = sum(count >= at_least for count in counts.values())
     if classes < 2:
         raise InputError(
-            f"{classes} of {len(counts)} classes ({len(part.names)} images) have at least {at_least} images: two are "
-            f"needed to {purpose}"
+            f"{classes} of {len(counts)} classes ({len(part.names)} images) have at least {at_least} images: "
+            f"two are needed to {purpose}"
         )
     return part.finish(at_least)
 

@@ -25,7 +25,7 @@ class _Prelu(torch.autograd.Function):
         xs, gs = (t.permute(0, 2, 3, 1).reshape(-1, c) for t in (x, grads[0]))
         dx, dslopes = torch.empty_like(xs), torch.zeros_like(slopes)
         rows = max(_PIECE // c, 1)
-        for part, g, out in zip(xs.split(rows), gs.split(rows), dx.split(rows), strict=True):
+        for part, g, out in zip(*(torch.split(t, rows) for t in (xs, gs, dx)), strict=True):
             passed = torch.ops.aten.threshold_backward(g, part, 0)  # g where x > 0, else 0
             rest = g - passed
             dslopes += (part * rest).sum(0)
