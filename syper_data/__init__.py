@@ -3,6 +3,7 @@
 ``crop`` cuts eyes out of face photos, ``sample`` makes a dataset directory, ``generate`` yields
 images, ``verify`` checks a dataset, ``export_hf`` publishes it, ``convert`` reads a published
 network, ``train_generator`` makes a new one, ``evaluate`` measures it and ``release`` packs it.
+``embed`` turns images into a recognizer's vectors, ``convert_recognizer`` reads a published one.
 Names and defaults are those of the command line, ``syper-data``.
 """
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from syper_data.gan.training import train_generator
     from syper_data.publishing.export import export_hf
     from syper_data.publishing.release import release
+    from syper_data.recognition.checkpoint import convert_recognizer
+    from syper_data.recognition.embeddings import embed
     from syper_data.sampling.generate import generate
     from syper_data.sampling.sample import sample
     from syper_data.sampling.verify import verify
@@ -28,7 +31,9 @@ __version__ = "0.1.0"
 __all__ = [
     "SyperError",
     "convert",
+    "convert_recognizer",
     "crop",
+    "embed",
     "evaluate",
     "export_hf",
     "generate",
@@ -40,7 +45,9 @@ __all__ = [
 
 _HOMES = {
     "convert": "syper_data.gan.convert",
+    "convert_recognizer": "syper_data.recognition.checkpoint",
     "crop": "syper_data.cropping.crop",
+    "embed": "syper_data.recognition.embeddings",
     "evaluate": "syper_data.evaluation.evaluate",
     "export_hf": "syper_data.publishing.export",
     "generate": "syper_data.sampling.generate",

@@ -21,6 +21,10 @@ _STEPS: dict[str, dict[str, str]] = {
         "release": "Make a release of a training run: weights, records, card.",
         "convert": "Read a published StyleGAN2-ADA pickle without executing it.",
     },
+    "Recognizers": {
+        "embed": "Turn images into a file of embeddings.",
+        "convert-recognizer": "Read a published recognizer's checkpoint without executing it.",
+    },
     "Datasets": {
         "sample": "Make a synthetic dataset from seeds.",
         "verify": "Check a dataset, and make some of its images again.",

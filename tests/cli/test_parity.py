@@ -21,7 +21,12 @@ def defaults_of(command: click.Command) -> dict[str, object]:
     return {str(p.name): None if p.name in unset else p.get_default(context) for p in options}
 
 
-@pytest.mark.parametrize("name", ["crop", "sample", "verify", "convert", "evaluate", "export_hf", "release"])
+COMMANDS = (
+    "convert", "convert_recognizer", "crop", "embed", "evaluate", "export_hf", "release", "sample", "verify",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_options_are_the_functions_parameters(name: str) -> None:
     command: click.Command = import_module(f"syper_data.cli.{name}").command
     options = {k: v for k, v in defaults_of(command).items() if k not in CLI_ONLY}
