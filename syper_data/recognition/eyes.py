@@ -118,7 +118,7 @@ def load_eyes(
 
     Raises:
         InputError: an image names no subject (or no side, where eyes are classes) or is not square, or
-            there are fewer than two classes to train on or to compare.
+            there are fewer than two classes to train on, or two people to compare.
     """
     training, validation = _Part(both_eyes, size), _Part(both_eyes, size)
     seen: list[set[str]] = []
@@ -128,8 +128,8 @@ def load_eyes(
             part = validation if held_out is not None and held_out(image.subject or "") else training
             part.add(image, number)
             seen[-1].add(image.subject or "")
-    learned = _finish(training, at_least, "train on")
-    compared = None if held_out is None else _finish(validation, 2, "compare; hold out a larger share")
+    learned = _finish(training, at_least)
+    compared = None if held_out is None else _finish(validation, 2, compared=True)
     shared = sum(count > 1 for count in Counter(s for subjects in seen for s in subjects).values())
     summary = {
         "images": len(learned),
@@ -146,13 +146,15 @@ def load_eyes(
     return TrainingData(learned, compared, summary)
 
 
-def _finish(part: _Part, at_least: int, purpose: str) -> Eyes:
+def _finish(part: _Part, at_least: int, *, compared: bool = False) -> Eyes:
     counts = Counter(part.names)
-    classes = sum(count >= at_least for count in counts.values())
-    if classes < 2:
+    enough = [name for name, count in counts.items() if count >= at_least]
+    people = {(source, subject) for source, subject, _ in enough}
+    if len(enough) < 2 or (compared and len(people) < 2):
+        found = f"{len(people)} people" if compared else f"{len(enough)} of {len(counts)} classes"
+        purpose = "compare held-out subjects; hold out a larger share" if compared else "train on"
         raise InputError(
-            f"{classes} of {len(counts)} classes ({len(part.names)} images) have at least {at_least} images: "
-            f"two are needed to {purpose}"
+            f"{found} ({len(part.names)} images) with at least {at_least} images: two are needed to {purpose}"
         )
     return part.finish(at_least)
 

@@ -110,7 +110,8 @@ class MarginHead(nn.Module):
     def __init__(self, config: MarginConfig, classes: int, dim: int) -> None:
         super().__init__()
         self.config = config
-        self.weight = nn.Parameter(torch.empty(classes, dim).normal_(std=0.01))
+        # of about length 1: a shorter direction gets longer gradients, and clipping takes them from the network
+        self.weight = nn.Parameter(torch.empty(classes, dim).normal_(std=dim**-0.5))
 
     def cosines(self, vectors: Tensor) -> Tensor:
         """Vectors float [n, d] of any length -> cosines to every class, float32 [n, classes]."""
