@@ -3,8 +3,8 @@
 ``crop`` cuts eyes out of face photos, ``sample`` makes a dataset directory, ``generate`` yields
 images, ``verify`` checks a dataset, ``export_hf`` publishes it, ``convert`` reads a published
 network, ``train_generator`` makes a new one, ``evaluate`` measures it and ``release`` packs it.
-``train_recognizer`` makes a recognizer, ``embed`` turns images into its vectors, ``convert_recognizer``
-reads a published one.
+``train_recognizer`` makes a recognizer, ``evaluate_recognizer`` measures it, ``embed`` turns images
+into its vectors, ``convert_recognizer`` reads a published one.
 Names and defaults are those of the command line, ``syper-data``.
 """
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from syper_data.publishing.release import release
     from syper_data.recognition.checkpoint import convert_recognizer
     from syper_data.recognition.embeddings import embed
+    from syper_data.recognition.evaluation import evaluate_recognizer
     from syper_data.recognition.training import train_recognizer
     from syper_data.sampling.generate import generate
     from syper_data.sampling.sample import sample
@@ -37,6 +38,7 @@ __all__ = [
     "crop",
     "embed",
     "evaluate",
+    "evaluate_recognizer",
     "export_hf",
     "generate",
     "release",
@@ -52,6 +54,7 @@ _HOMES = {
     "crop": "syper_data.cropping.crop",
     "embed": "syper_data.recognition.embeddings",
     "evaluate": "syper_data.evaluation.evaluate",
+    "evaluate_recognizer": "syper_data.recognition.evaluation",
     "export_hf": "syper_data.publishing.export",
     "generate": "syper_data.sampling.generate",
     "release": "syper_data.publishing.release",
