@@ -10,10 +10,13 @@ from importlib import util
 from pathlib import Path
 
 import pytest
+import torch
 
 from drawn_pictures import drawn_face, write_pictures
 from published_pickle_files import network_pickle, random_generator
 from small_generators import REPOSITORY
+from small_recognizers import random_backbone
+from syper_data.recognition.config import BackboneConfig
 
 README = (REPOSITORY / "README.md").read_text("utf-8")
 BLOCK = re.compile(r"^```(sh|python) example\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -41,6 +44,8 @@ def test_every_example_runs_in_order(tmp_path: Path) -> None:
         resolution=32, z_dim=16, w_dim=16, mapping_layers=2, channel_base=256, channel_max=16
     )
     (tmp_path / "network.pkl").write_bytes(network_pickle(network))
+    backbone = random_backbone(BackboneConfig("mobilefacenet", 112, 128))
+    torch.save(backbone.state_dict(), tmp_path / "mobilefacenet.pth")
     write_pictures(tmp_path / "photos", one=drawn_face(400), two=drawn_face(640))
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     blocks = BLOCK.findall(README)
@@ -52,6 +57,7 @@ def test_every_example_runs_in_order(tmp_path: Path) -> None:
         )
         assert done.returncode == 0, f"{code}\n{done.stderr}"
     assert (tmp_path / "crops" / "complete.json").exists()
+    assert (tmp_path / "crops-embeddings.parquet").exists()
     assert (tmp_path / "eyes-hf" / "croissant.json").exists()
     assert (tmp_path / "from-try" / "complete.json").exists()
     assert "kid_efficientnet-lite1_240_bicubic" in (tmp_path / "generators" / "try-v1" / "CARD.md").read_text()

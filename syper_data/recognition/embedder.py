@@ -93,13 +93,31 @@ class Embedder:
             raise InputError(f"{len(pixels)} images and {len(sides)} sides: must be as many")
         vectors = np.empty((len(pixels), self.dim), np.float32)
         for start in range(0, len(pixels), BLOCK):
-            stop = min(start + BLOCK, len(pixels))
-            block = np.zeros((BLOCK, self.input_size, self.input_size, 3), np.uint8)
-            for i in range(start, stop):
-                block[i - start] = self.oriented(pixels[i], sides[i], f"image {i}")
-            with torch.inference_mode():
-                raw = self._network(self.prepare(block))[: stop - start].numpy()
-            vectors[start:stop] = self._normalised(raw, start)
+            rows = range(start, min(start + BLOCK, len(pixels)))
+            crops = np.stack([self.oriented(pixels[i], sides[i], f"image {i}") for i in rows])
+            vectors[start : rows.stop] = self.embed_oriented(crops, start)
+        return vectors
+
+    def embed_oriented(self, crops: Pixels, first: int = 0) -> Vectors:
+        """At most a block of what :meth:`oriented` gives, uint8 [n, s, s, 3] -> float32 [n, d] of length 1.
+
+        ``first`` is the number of the first one, for messages.
+
+        Raises:
+            SyperError: the network gives a vector that is not finite, or zero.
+        """
+        block = np.zeros((BLOCK, self.input_size, self.input_size, 3), np.uint8)
+        block[: len(crops)] = crops
+        with torch.inference_mode():
+            raw: Vectors = self._network(self.prepare(block))[: len(crops)].numpy()
+        lengths = np.linalg.norm(raw.astype(np.float64), axis=1, keepdims=True)
+        wrong = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
+        if len(wrong):
+            raise SyperError(
+                f"image {first + wrong[0]}: the recognizer {self.name} gives no finite vector other than zero; "
+                "it is not usable"
+            )
+        vectors: Vectors = (raw / lengths).astype(np.float32)
         return vectors
 
     def oriented(self, pixels: Pixels, side: str | None = None, where: str = "the image") -> Pixels:
@@ -118,17 +136,6 @@ class Embedder:
     def prepare(block: Pixels) -> torch.Tensor:
         """uint8 [n, s, s, 3] -> float32 [n, 3, s, s] in [-1, 1], channels last in memory."""
         return torch.from_numpy(block).permute(0, 3, 1, 2).float().sub_(127.5).div_(127.5)
-
-    def _normalised(self, raw: Vectors, start: int) -> Vectors:
-        lengths = np.linalg.norm(raw.astype(np.float64), axis=1, keepdims=True)
-        wrong = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
-        if len(wrong):
-            raise SyperError(
-                f"image {start + wrong[0]}: the recognizer {self.name} gives no finite vector other than zero; "
-                "it is not usable"
-            )
-        vectors: Vectors = (raw / lengths).astype(np.float32)
-        return vectors
 
 
 def check_crop(pixels: Pixels, side: str | None, where: str) -> None:

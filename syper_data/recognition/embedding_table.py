@@ -8,7 +8,7 @@ name and SHA-256, the dimension, and the images that gave no embedding, with rea
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -185,12 +185,15 @@ def _block(batch: pa.RecordBatch, dim: int, first: int, path: Path) -> tuple[pa.
     return pa.Table.from_batches([batch.select(COLUMNS.names)], COLUMNS), vectors
 
 
-def joined(blocks: Sequence[tuple[pa.Table, Vectors]], dim: int) -> tuple[pa.Table, Vectors]:
-    """Blocks one below the other."""
-    if not blocks:
-        return COLUMNS.empty_table(), np.empty((0, dim), np.float32)
-    table = pa.concat_tables([t for t, _ in blocks]).combine_chunks()
-    return table, np.concatenate([v for _, v in blocks])
+def joined(blocks: Iterable[tuple[pa.Table, Vectors]], header: EmbeddingsHeader) -> tuple[pa.Table, Vectors]:
+    """All blocks of a file, one below the other."""
+    vectors = np.empty((header.rows, header.dim), np.float32)
+    tables, first = [COLUMNS.empty_table()], 0
+    for table, block in blocks:
+        tables.append(table)
+        vectors[first : first + len(block)] = block
+        first += len(block)
+    return pa.concat_tables(tables).combine_chunks(), vectors
 
 
 def _first_line(error: BaseException) -> str:

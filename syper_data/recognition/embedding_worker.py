@@ -15,6 +15,7 @@ from syper_data.recognition.embedder import BLOCK, Embedder, check_crop
 from syper_data.recognition.embedding_cache import EmbeddingCache, cache_key
 from syper_data.recognition.recognizer_file import read_recognizer
 
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 Progress = Callable[[int], None]
 _LABELS = range(-(2**31), 2**31)
 _SEEDS = range(-(2**63), 2**63)
@@ -51,7 +52,7 @@ class _Work:
         self._file = file
         self._embedder: Embedder | None = None  # made when there is something to embed
         self._cache = EmbeddingCache(cache, file.config.embedding_dim)
-        self._waiting: dict[bytes, SourceImage] = {}
+        self._waiting: dict[bytes, Pixels] = {}  # in the size of the network's input
         self._done: dict[bytes, np.ndarray[Any, np.dtype[np.float32]]] = {}
 
     def take(self, image: SourceImage) -> list[Any]:
@@ -64,8 +65,9 @@ class _Work:
         digest = hashlib.sha256(image.pixels.tobytes()).hexdigest()
         mirrored = image.side == "image_right"
         key = cache_key(digest, mirrored)
-        if key not in self._cache and key not in self._done:
-            self._waiting[key] = image
+        if not (key in self._cache or key in self._done or key in self._waiting):
+            self._embedder = self._embedder or Embedder(self._file)
+            self._waiting[key] = self._embedder.oriented(image.pixels, image.side, image.where)
             if len(self._waiting) == BLOCK:
                 self._embed()
         texts = (image.source_id, image.subject, image.side, image.spectrum, image.sample)
@@ -79,13 +81,10 @@ class _Work:
             self._done = {}
 
     def _embed(self) -> None:
-        if not self._waiting:
-            return
-        self._embedder = self._embedder or Embedder(self._file)
-        images = list(self._waiting.values())
-        vectors = self._embedder.embed([i.pixels for i in images], [i.side for i in images])
-        self._done.update(zip(self._waiting, vectors, strict=True))
-        self._waiting = {}
+        if self._waiting and self._embedder:
+            vectors = self._embedder.embed_oriented(np.stack(list(self._waiting.values())))
+            self._done.update(zip(self._waiting, vectors, strict=True))
+            self._waiting = {}
 
 
 def _fault(image: SourceImage) -> str | None:

@@ -98,7 +98,7 @@ class Embeddings:
             InputError: not there, damaged, no file of embeddings, or vectors that are not of length 1.
         """
         header = read_header(Path(path))
-        table, vectors = joined(list(read_blocks(Path(path), header, 1 << 16)), header.dim)
+        table, vectors = joined(read_blocks(Path(path), header, 1 << 14), header)
         return cls(vectors, table, header.embedder_sha256, header.embedder_name, header.unreadable)
 
     @classmethod
@@ -158,6 +158,8 @@ def embed(
     if isinstance(images, ImageSource) and columns:
         raise UsageError("columns belong to a path; an opened source has its own")
     target = None if out is None else Path(out)
+    if target is not None and target.is_dir():
+        raise UsageError(f"{target}: is a folder; give the name of the Parquet file to write")
     places = [Path(place) for place in (out, cache) if place is not None]
     _check_places(images.path if isinstance(images, ImageSource) else images, places)
     source = images if isinstance(images, ImageSource) else ImageSource.open(images, columns)

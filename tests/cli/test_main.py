@@ -22,7 +22,19 @@ def test_help_groups_the_commands_by_step() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["crop", "train-generator", "evaluate", "release", "convert", "sample", "verify", "export-hf"]
+    "name",
+    [
+        "crop",
+        "train-generator",
+        "evaluate",
+        "release",
+        "convert",
+        "embed",
+        "convert-recognizer",
+        "sample",
+        "verify",
+        "export-hf",
+    ],
 )
 def test_every_command_explains_itself(name: str) -> None:
     done = run(name, "--help")
