@@ -10,7 +10,7 @@ from typing import Any
 
 import syper_data
 from syper_data.errors import ConfigError, InputError
-from syper_data.publishing.generator_card import SPECTRA, training_hours
+from syper_data.publishing.generator_card import SPECTRA
 from syper_data.publishing.release_parts import (
     EVALUATION,
     LOG,
@@ -137,7 +137,7 @@ def _card(run: ReleasedRecognizer, name: str, contents: Mapping[str, bytes], dig
             identities=len(run.file.identities),
             summary=run.file.summary,
             recipe=run.recipe,
-            hours=training_hours(run.log),
+            minutes=_minutes(run.log[-1]),
             last=run.log[-1],
             toolkit=f"syper-data {syper_data.__version__}",
             evaluation=run.evaluation,
@@ -148,6 +148,12 @@ def _card(run: ReleasedRecognizer, name: str, contents: Mapping[str, bytes], dig
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"the records lack what a card needs ({error})") from error
+
+
+def _minutes(line: Mapping[str, Any]) -> str:
+    """Minutes of training by the last line of the log, whose seconds go on when a run is resumed."""
+    seconds = line.get("seconds")
+    return f"{seconds / 60:.0f}" if isinstance(seconds, int | float) and seconds >= 60 else ""
 
 
 def _warnings(run: ReleasedRecognizer, name: str, size: int) -> list[str]:
