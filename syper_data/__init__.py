@@ -3,7 +3,8 @@
 ``crop`` cuts eyes out of face photos, ``sample`` makes a dataset directory, ``generate`` yields
 images, ``verify`` checks a dataset, ``export_hf`` publishes it, ``convert`` reads a published
 network, ``train_generator`` makes a new one, ``evaluate`` measures it and ``release`` packs it.
-``embed`` turns images into a recognizer's vectors, ``convert_recognizer`` reads a published one.
+``train_recognizer`` makes a recognizer, ``evaluate_recognizer`` measures it, ``embed`` turns images
+into its vectors, ``convert_recognizer`` reads a published one.
 Names and defaults are those of the command line, ``syper-data``.
 """
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from syper_data.publishing.release import release
     from syper_data.recognition.checkpoint import convert_recognizer
     from syper_data.recognition.embeddings import embed
+    from syper_data.recognition.evaluation import evaluate_recognizer
+    from syper_data.recognition.training import train_recognizer
     from syper_data.sampling.generate import generate
     from syper_data.sampling.sample import sample
     from syper_data.sampling.verify import verify
@@ -35,11 +38,13 @@ __all__ = [
     "crop",
     "embed",
     "evaluate",
+    "evaluate_recognizer",
     "export_hf",
     "generate",
     "release",
     "sample",
     "train_generator",
+    "train_recognizer",
     "verify",
 ]
 
@@ -49,11 +54,13 @@ _HOMES = {
     "crop": "syper_data.cropping.crop",
     "embed": "syper_data.recognition.embeddings",
     "evaluate": "syper_data.evaluation.evaluate",
+    "evaluate_recognizer": "syper_data.recognition.evaluation",
     "export_hf": "syper_data.publishing.export",
     "generate": "syper_data.sampling.generate",
     "release": "syper_data.publishing.release",
     "sample": "syper_data.sampling.sample",
     "train_generator": "syper_data.gan.training",
+    "train_recognizer": "syper_data.recognition.training",
     "verify": "syper_data.sampling.verify",
 }
 

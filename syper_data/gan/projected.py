@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from syper_data.errors import ConfigError
+from syper_data.execution.team import Team, WholeBatchNorm
 from syper_data.gan.adversary import Adversary, AdversaryConfig, Fakes, Seen, Term, Terms
 from syper_data.gan.config import check_number, check_resolution, check_whole
 from syper_data.gan.feature_net import FEATURE_CHANNELS, FEATURE_NET, FEATURE_STRIDES, FeatureNet
 from syper_data.gan.layers import EqualizedLinear, normalize_second_moment
-from syper_data.gan.parallel import Team, WholeBatchNorm
 from syper_data.gan.variety import VarietyTerm
 
 _GRIDS = (4, 4, 2, 1)  # places a side to which the maps at strides 4, 8, 16, 32 are pooled for variety

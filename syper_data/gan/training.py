@@ -19,14 +19,14 @@ import torch
 
 from syper_data.dataset.atomic import remove_leftovers, write_atomically
 from syper_data.dataset.lock import folder_lock
-from syper_data.errors import InputError, SyperError
+from syper_data.errors import DivergedError, InputError, SyperError
+from syper_data.execution.team import Team
 from syper_data.gan.bundled import open_generator
 from syper_data.gan.crops import Pixels, load_crops
 from syper_data.gan.generator_file import GeneratorFile, save_generator
-from syper_data.gan.parallel import Team
 from syper_data.gan.recipe import TrainingRecipe
 from syper_data.gan.synthesis import Key
-from syper_data.gan.training_run import DivergedError, TrainingRun
+from syper_data.gan.training_run import TrainingRun
 from syper_data.gan.watch import Watch
 from syper_data.imaging.holdout import one_side
 from syper_data.imaging.source import SourceImage, read_images

@@ -21,14 +21,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from syper_data.errors import SyperError
+from syper_data.errors import DivergedError
+from syper_data.execution.team import Team
 from syper_data.gan.adversary import Fakes, Reals, Seen, Term, Terms, total
 from syper_data.gan.augment import Augmenter
 from syper_data.gan.crops import Crops, Pixels
 from syper_data.gan.generator import Generator
 from syper_data.gan.generator_file import GeneratorFile
 from syper_data.gan.initialisation import lower_contrast, start_from
-from syper_data.gan.parallel import Team
 from syper_data.gan.preparation import adam, build_adversary, check_team, settle_classes
 from syper_data.gan.recipe import TrainingRecipe
 from syper_data.gan.regularisation import (
@@ -43,10 +43,6 @@ from syper_data.gan.synthesis import Key, latents, one_hot
 _SURVEY = 2048  # crops from which the adversary learns what is usual before the first step
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _BLOCK = 10  # images of the averaged generator made together
-
-
-class DivergedError(SyperError):
-    """A loss or a gradient is no longer finite; nothing was changed by it."""
 
 
 class TrainingRun:

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from syper_data.errors import InputError
-from syper_data.gan.parallel import Team
+from syper_data.execution.team import Team
 
 COMPONENTS = 24  # principal components kept of each space
 SLICES, SLICE_WIDTH = 16, 4

@@ -13,9 +13,9 @@ import torch
 
 from small_training import PROJECTED, RECIPE, VARIETY, crops, make_run, needs_extra, same
 from syper_data.errors import ConfigError
+from syper_data.execution.team import Team
 from syper_data.gan.adversary import Seen
 from syper_data.gan.crops import load_crops
-from syper_data.gan.parallel import Team
 from syper_data.gan.preparation import check_team
 from syper_data.gan.projected import ProjectedAdversary, ProjectedConfig
 from syper_data.gan.recipe import TrainingRecipe

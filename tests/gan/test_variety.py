@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from syper_data.errors import InputError
+from syper_data.execution.team import Team
 from syper_data.gan import variety
-from syper_data.gan.parallel import Team
 from syper_data.gan.variety import VarietyTerm
 
 ALONE = Team()
