@@ -21,6 +21,9 @@ _PATH = click.Path(path_type=Path)
 @click.option("--noise-mode", type=click.Choice(["const", "random", "none"]), default="const", show_default=True)
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True)
 @click.option("--psi-sweep", metavar="LIST", help="The figures at each of these truncations, e.g. 0.5,0.7,0.85,1.")
+@click.option(
+    "--subjects", type=_PATH, metavar="FILE", help="The list that the training had: --real takes the others."
+)
 @click.option("--holdout", type=float, metavar="SHARE", help="Take only one side of a split by subject, e.g. 0.1.")
 @click.option(
     "--holdout-side",

@@ -22,6 +22,12 @@ import click
 )
 @click.option("--columns", multiple=True, metavar="OURS=THEIRS", help="Other column names, e.g. side=eye.")
 @click.option(
+    "--subjects",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Train on these subjects only: a text file, one id a line; evaluate --subjects takes the others.",
+)
+@click.option(
     "--holdout",
     type=float,
     metavar="SHARE",
@@ -36,6 +42,7 @@ def command(
     recipe: Path,
     data: Path,
     columns: tuple[str, ...],
+    subjects: Path | None,
     holdout: float | None,
     init_from: str | None,
     out: Path,
@@ -58,7 +65,14 @@ def command(
     keep_freed_memory()
     with _process_group() as leads:
         weights = train_generator(
-            recipe, data, out, columns=parse_columns(columns), holdout=holdout, init_from=init_from, report=show
+            recipe,
+            data,
+            out,
+            columns=parse_columns(columns),
+            subjects=subjects,
+            holdout=holdout,
+            init_from=init_from,
+            report=show,
         )
     if leads and not quiet:
         click.echo(f"{weights}: syper-data sample --generator {weights} --n 1000")

@@ -15,9 +15,9 @@ from syper_data.dataset.manifest import MAX_SEED
 from syper_data.errors import InputError, UsageError
 from syper_data.gan.bundled import WEIGHTS, bundled_generators, open_generator
 from syper_data.gan.generator_file import GeneratorFile
-from syper_data.imaging.holdout import one_side
 from syper_data.imaging.pixels import resize
 from syper_data.imaging.source import canonical, read_images
+from syper_data.imaging.split import Split
 from syper_data.sampling.environment import current_environment
 from syper_data.sampling.generate import Batches
 from syper_data.sampling.plan import plan_settings
@@ -51,16 +51,17 @@ def read_real(
     side: int | None,
     *,
     columns: Mapping[str, str] | None = None,
-    holdout: float | None = None,
-    holdout_side: str = "held-out",
+    split: Split | None = None,
+    side_of_split: str = "held-out",
 ) -> ImageSet:
     """Square images in canonical orientation, resized to ``side`` pixels (None: the first one's).
 
-    ``holdout`` keeps only the subjects on ``holdout_side`` (:mod:`syper_data.imaging.holdout`).
+    ``split`` keeps only the subjects on ``side_of_split`` (:mod:`syper_data.imaging.split`).
 
     Raises:
         InputError: nothing there, an image that is not square, or nothing left on that side.
     """
+    split = split or Split()
     whole = hashlib.sha256()
     pixels: list[Pixels] = []
     subjects: list[str | None] = []
@@ -72,13 +73,13 @@ def read_real(
         side = side or h
         crop = np.ascontiguousarray(resize(canonical(image), side, RESIZE_FILTER))
         whole.update(crop.tobytes())
-        if holdout is not None and not any(one_side([image], holdout, holdout_side)):
+        if not any(split.side([image], side_of_split)):
             continue
         resized += h != side
         pixels.append(crop)
         subjects.append(image.subject)
     if not pixels:
-        which = "" if holdout is None else f" on the {holdout_side} side of --holdout {holdout}"
+        which = f" on the {side_of_split} side of {split}" if split else ""
         raise InputError(f"{source}: no image{which}")
     array = np.stack(pixels)
     record = {
@@ -89,8 +90,8 @@ def read_real(
         "subjects": len(set(subjects) - {None}) or None,
         "sha256": hashlib.sha256(array.tobytes()).hexdigest(),
         "source_sha256": whole.hexdigest(),
-        "holdout": holdout,
-        "holdout_side": None if holdout is None else holdout_side,
+        **split.record(),
+        "holdout_side": side_of_split if split else None,
     }
     return ImageSet(array, tuple(subjects), record)
 
