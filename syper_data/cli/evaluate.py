@@ -41,6 +41,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--features-real", type=_PATH, help="Features made elsewhere, .npy [n, d], instead of --real.")
 @click.option("--features-generated", type=_PATH, help="The same of generated images, instead of GENERATOR.")
 @click.option("--features-name", default="features-from-file", show_default=True, help="What made these features.")
+@click.option("--workers", type=int, help="Processes that make the images (default: one a core).")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def command(generator: str | None, quiet: bool, **options: object) -> None:
     """Judge a generator's images against real crops, with a feature net that training never used.

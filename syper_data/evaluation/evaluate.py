@@ -62,6 +62,7 @@ def evaluate(
     features_real: str | Path | None = None,
     features_generated: str | Path | None = None,
     features_name: str = "features-from-file",
+    workers: int | None = None,
     report: Report | None = None,
     judge: Judge | None = None,
 ) -> dict[str, Any]:
@@ -75,7 +76,8 @@ def evaluate(
     ``psi_sweep`` (``"0.5,0.7,1"``) repeats the figures for each truncation. ``features_real`` and
     ``features_generated`` (``.npy`` [n, d]) reduce features made elsewhere instead, named
     ``features_name``. ``columns`` maps our column names to the crops' own, as a mapping or as
-    ``subject=person``. ``report`` is called with (what, done, total).
+    ``subject=person``. ``workers`` processes make the images (default: one a core); their number
+    changes no byte. ``report`` is called with (what, done, total).
 
     Writes ``evaluation.json``, ``report.html`` and the pictures into ``out``; returns the content
     of ``evaluation.json``. Pictures of neighbours show real images.
@@ -101,6 +103,8 @@ def evaluate(
         with folder_lock(out):
             _write(out, content, [])
         return content
+    if workers is not None and not 1 <= workers <= 1024:
+        raise UsageError(f"--workers is {workers}: must lie in 1..1024")
     if real is None:
         raise UsageError("--real is missing: the real crops to measure against")
     stored = is_dataset(generator)
@@ -109,7 +113,7 @@ def evaluate(
     judge = judge or open_judge()
     split = Split.of(holdout, subjects)
     names = columns if isinstance(columns, Mapping) else parse_columns(columns or ())
-    loaded = None if stored else open_judged_generator(generator)
+    loaded, weights = (None, None) if stored else open_judged_generator(generator)
     if loaded is not None:  # a value out of range is said before any work
         plan_settings(loaded, psi=psi, noise_mode=noise_mode, precision=precision)
     given = read_dataset(Path(str(generator)), n or MOST_IMAGES, names) if stored else None
@@ -127,6 +131,7 @@ def evaluate(
     def sampled(at: float) -> ImageSet:
         assert loaded is not None
         options: dict[str, Any] = {"seed_start": seed_start, "noise_mode": noise_mode, "precision": precision}
+        options |= {"weights": weights, "workers": workers}
         return sample_images(loaded, count, psi=at, report=report, **options)
 
     with folder_lock(out):
