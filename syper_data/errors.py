@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class SyperError(Exception):
     """Anything the toolkit refuses or fails at; the message says what, where and what to do.
@@ -48,3 +51,15 @@ class OutputError(SyperError):
 
 class MissingExtraError(UsageError):
     """An optional dependency is not installed; the message holds the command that installs it."""
+
+
+@contextmanager
+def naming_options(*names: str) -> Iterator[None]:
+    """Say a setting's error in the words of the command: ``psi is nan`` becomes ``--psi is nan``."""
+    try:
+        yield
+    except ConfigError as error:
+        name, _, rest = str(error).partition(" ")
+        if name not in names:
+            raise
+        raise ConfigError(f"--{name.replace('_', '-')} {rest}") from None

@@ -1,7 +1,11 @@
-"""Fixtures shared by the whole suite: small generators with random weights."""
+"""Fixtures shared by the whole suite: small generators with random weights, a small disk."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,3 +30,17 @@ def tiny_conditional(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A 16 px generator file with three classes."""
     path = tmp_path_factory.mktemp("generators") / "conditional.safetensors"
     return save_small_generator(path, c_dim=3)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("a small file system needs the right to mount one")
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True)
+    if done.returncode:
+        pytest.skip("a small file system can't be mounted here")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)

@@ -104,7 +104,9 @@ class _Handler(BaseHTTPRequestHandler):
             case ["api", "validate-yaml"]:
                 wrong = [{"message": "no such license"}] if b"license: no-such" in self.body else []
                 return self._answer(400 if wrong else 200, {"errors": wrong, "warnings": []})
-        if token not in self.hub.readers:
+        if not token and not self._open_to_all(parts):  # as the Hub: it does not say which are there
+            return self._refuse(401, "Invalid username or password.", "RepoNotFound")
+        if token and token not in self.hub.readers:
             return self._refuse(401, "Invalid credentials in Authorization header")
         match parts:
             case ["api", "repos", "create"]:
@@ -119,6 +121,11 @@ class _Handler(BaseHTTPRequestHandler):
             case ["datasets", owner, name, "resolve", _, *path]:
                 return self._resolve(f"{owner}/{name}", "/".join(path))
         return self._refuse(404, "no such address")
+
+    def _open_to_all(self, parts: list[str]) -> bool:
+        at = parts.index("datasets") + 1 if "datasets" in parts else len(parts)
+        repository = self.hub.repositories.get("/".join(parts[at : at + 2]))
+        return repository is not None and not repository.private
 
     def _create(self, wanted: dict[str, Any], token: str) -> None:
         repo_id = f"{wanted['organization']}/{wanted['name']}"
@@ -152,6 +159,8 @@ class _Handler(BaseHTTPRequestHandler):
         inside = {path[len(folder) :] for path in files if path.startswith(folder)}
         if folder and not inside:
             return self._refuse(404, f"{folder} does not exist", "EntryNotFound")
+        if "recursive=true" in urlsplit(self.path).query.lower():
+            return self._answer(200, [_entry(folder + name, files[folder + name]) for name in sorted(inside)])
         folders = sorted({name.split("/")[0] for name in inside if "/" in name})
         entries: list[dict[str, Any]] = [
             {"type": "directory", "path": folder + name, "size": 0, "oid": "0" * 40} for name in folders

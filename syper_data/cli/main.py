@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from importlib import import_module
 
 import click
@@ -67,35 +68,30 @@ def main() -> None:
     """Run the command line; exit code 2 for the user's mistake, 1 for a failure, 130 for Ctrl-C."""
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
-    arguments = [a for a in arguments if a != "--debug"]
     try:
-        cli.main(arguments, prog_name="syper-data", standalone_mode=False)
+        cli.main([a for a in arguments if a != "--debug"], prog_name="syper-data", standalone_mode=False)
     except click.exceptions.Exit as end:
         sys.exit(end.exit_code)
-    except click.ClickException as error:
+    except BrokenPipeError:
+        sys.exit(1)
+    except (Exception, KeyboardInterrupt) as error:
         if debug:
-            raise
+            traceback.print_exc()
+        message, code = _explain(error)
+        click.echo(f"Error: {message}", err=True)
+        sys.exit(code)
+
+
+def _explain(error: BaseException) -> tuple[str, int]:
+    """One line for what ended a command, and its exit code."""
+    if isinstance(error, click.exceptions.Abort | KeyboardInterrupt):
+        return "interrupted; the same command continues where it stopped", 130
+    if isinstance(error, SyperError):
+        return str(error), error.exit_code
+    if isinstance(error, click.ClickException):
         hint = ""
         if isinstance(error, click.UsageError) and error.ctx is not None:
             hint = f" ({error.ctx.command_path} --help lists what there is)"
-        _fail(" ".join(error.format_message().split()).rstrip(".") + hint, error.exit_code)
-    except (KeyboardInterrupt, click.exceptions.Abort):
-        if debug:
-            raise
-        _fail("interrupted; the same command continues where it stopped", 130)
-    except SyperError as error:
-        if debug:
-            raise
-        _fail(str(error), error.exit_code)
-    except BrokenPipeError:
-        sys.exit(1)
-    except Exception as error:
-        if debug:
-            raise
-        first = (str(error).splitlines() or [""])[0]
-        _fail(f"unexpected {type(error).__name__}: {first} (--debug shows the traceback)", 1)
-
-
-def _fail(message: str, code: int) -> None:
-    click.echo(f"Error: {message}", err=True)
-    sys.exit(code)
+        return " ".join(error.format_message().split()).rstrip(".") + hint, error.exit_code
+    first = (str(error).splitlines() or [""])[0]
+    return f"unexpected {type(error).__name__}: {first} (--debug shows the traceback)", 1

@@ -23,9 +23,7 @@ import click
 @click.option(
     "--resize-filter",
     type=click.Choice(["nearest", "box", "bilinear", "bicubic", "lanczos"]),
-    default="lanczos",
-    show_default=True,
-    help="For --output-size; antialiased except nearest.",
+    help="For --output-size (default: lanczos); antialiased except nearest.",
 )
 @click.option("--preset", type=click.Choice(["syper-paper"]), help="A published procedure; see below.")
 @click.option(

@@ -13,11 +13,17 @@ import click
     "--data",
     required=True,
     type=click.Path(path_type=Path),
-    help="Crops: a folder of images, Parquet, or a dataset directory. A column side (image_left, image_right) "
-    "brings them to one orientation, nose at the right edge; a column subject gives the classes, where the "
-    "recipe has any.",
+    help="Crops: a folder of images, Parquet, a dataset directory, or hf:OWNER/NAME. A column side (image_left, "
+    "image_right) brings them to one orientation, nose at the right edge; a column subject gives the classes, "
+    "where the recipe has any.",
 )
 @click.option("--columns", multiple=True, metavar="OURS=THEIRS", help="Other column names, e.g. side=eye.")
+@click.option(
+    "--subjects",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Train on these subjects only: a text file, one id a line; evaluate --subjects takes the others.",
+)
 @click.option(
     "--holdout",
     type=float,
@@ -33,6 +39,7 @@ def command(
     recipe: Path,
     data: Path,
     columns: tuple[str, ...],
+    subjects: Path | None,
     holdout: float | None,
     init_from: str | None,
     out: Path,
@@ -56,7 +63,14 @@ def command(
     keep_freed_memory()
     with process_group() as leads:
         weights = train_generator(
-            recipe, data, out, columns=parse_columns(columns), holdout=holdout, init_from=init_from, report=show
+            recipe,
+            data,
+            out,
+            columns=parse_columns(columns),
+            subjects=subjects,
+            holdout=holdout,
+            init_from=init_from,
+            report=show,
         )
     if leads and not quiet:
         click.echo(f"{weights}: syper-data sample --generator {weights} --n 1000")

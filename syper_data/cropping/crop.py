@@ -19,10 +19,11 @@ from syper_data.dataset.directory import COMPLETE, DATA, MANIFEST, Completion, S
 from syper_data.dataset.lock import folder_lock
 from syper_data.dataset.manifest import sha256_hex
 from syper_data.dataset.shards import file_sha256
-from syper_data.errors import ConfigError, DriftError, InputError, OutputError, UsageError
+from syper_data.errors import ConfigError, DriftError, InputError, OutputError, UsageError, naming_options
 from syper_data.execution import open_pool
 from syper_data.imaging.codec import encoder_identity
-from syper_data.imaging.source import HUB, ImageSource
+from syper_data.imaging.hub_source import HUB
+from syper_data.imaging.source import ImageSource
 
 Report = Callable[[int, int], None]
 
@@ -265,7 +266,8 @@ def _manifest(
 def _settings(landmarks: str, **values: Any) -> CropSettings:
     name = values["image_format"]
     known = name in ("png", "jpeg", "webp")
-    return CropSettings(landmarks=landmarks, encoder=encoder_identity(name) if known else {}, **values)
+    with naming_options(*values):
+        return CropSettings(landmarks=landmarks, encoder=encoder_identity(name) if known else {}, **values)
 
 
 def _landmark_source(landmarks: object, fixed_eyes: object, already_cropped: bool, iris_ratio: object) -> str:

@@ -11,11 +11,13 @@ import contextlib
 import json
 import os
 import queue
+import select
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,6 +28,7 @@ from syper_data.errors import SyperError
 Task = dict[str, Any]
 Result = dict[str, Any]
 
+_LOOK_AGAIN_MS = 200  # how long a worker's end can go unnoticed while its child holds the pipe
 
 _RUN = (
     "import sys, runpy; sys.path.insert(0, sys.argv.pop(1)); "
@@ -57,7 +60,19 @@ class _Worker:
             encoding="utf-8",
             env=environment,
         )
+        self.listener: threading.Thread | None = None
         self.send({"setup": setup})
+
+    def listen(self, hear: Callable[[str | None], None]) -> None:
+        """Call ``hear`` with every answer, from a thread of its own, and with None at the end."""
+        self.listener = threading.Thread(target=self._listen, args=(hear,), daemon=True)
+        self.listener.start()
+
+    def _listen(self, hear: Callable[[str | None], None]) -> None:
+        assert self.process.stdout is not None
+        for line in _lines(self.process.stdout.fileno(), lambda: self.process.poll() is not None):
+            hear(line)
+        hear(None)
 
     def send(self, message: dict[str, Any]) -> None:
         assert self.process.stdin is not None
@@ -69,6 +84,8 @@ class _Worker:
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
         self.process.wait()
+        if self.listener is not None:  # a stream that a thread reads can't be closed
+            self.listener.join()
         for stream in (self.process.stdin, self.process.stdout, self.log):
             if stream is not None:
                 with contextlib.suppress(BrokenPipeError):
@@ -78,6 +95,30 @@ class _Worker:
         self.log.seek(0)
         lines = self.log.read().decode("utf-8", "replace").strip().splitlines()
         return lines[-1] if lines else ""
+
+
+def _lines(descriptor: int, ended: Callable[[], bool]) -> Iterator[str]:
+    """The lines that come through a pipe, until it closes or its writer has ended.
+
+    The writer is watched besides the pipe, since a process that it forked may hold the other end
+    open for as long as it likes (OpenVINO's telemetry does). What was written is still read.
+    """
+    poller = select.poll()
+    poller.register(descriptor, select.POLLIN)
+    rest = bytearray()
+    while True:
+        last = ended()  # asked before looking, so that nothing can come between the two
+        if not poller.poll(0 if last else _LOOK_AGAIN_MS):
+            if last:
+                return
+            continue
+        piece = os.read(descriptor, 1 << 16)
+        if not piece:
+            return
+        rest += piece
+        if b"\n" in piece:
+            *whole, rest = rest.split(b"\n")
+            yield from (line.decode("utf-8") for line in whole)
 
 
 class WorkerPool:
@@ -90,17 +131,13 @@ class WorkerPool:
             for index in range(workers):
                 worker = _Worker(index, job, setup, threads)
                 self._workers.append(worker)
-                threading.Thread(target=self._listen, args=(worker,), daemon=True).start()
+                worker.listen(partial(self._hear, worker))
         except BaseException:
             self.close()
             raise
 
-    def _listen(self, worker: _Worker) -> None:
-        assert worker.process.stdout is not None
-        with contextlib.suppress(ValueError, OSError):  # closed by stop
-            for line in worker.process.stdout:
-                self._answers.put((worker, line))
-        self._answers.put((worker, None))
+    def _hear(self, worker: _Worker, line: str | None) -> None:
+        self._answers.put((worker, line))
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Result]:
         """Yield each task's result as it is done, in any order.

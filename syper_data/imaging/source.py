@@ -18,13 +18,13 @@ import numpy as np
 
 from syper_data.errors import InputError
 from syper_data.imaging.codec import decode_rgb
+from syper_data.imaging.hub_source import HUB, download_hub_dataset
 from syper_data.imaging.tables import ArrowPart, ParquetPart, TablePart
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 METADATA_COLUMNS = ("subject", "side", "spectrum", "sample", "source_id")
 KEY_COLUMNS = ("seed", "label")
 SIDES = ("image_left", "image_right")
-HUB = "hf:"
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,12 @@ class ImageSource:
 
         Raises:
             InputError: nothing is there, or a column that was asked for is in none of the tables.
+            SyperError: the Hub or the network failed.
         """
         given = str(path)
         if given.startswith(HUB):
-            return cls._tables(given, Path(), columns, _hub_tables(given))
+            parts = [ArrowPart.open(file, part) for file, part in download_hub_dataset(given)]
+            return cls._tables(given, Path(), columns, parts)
         path = Path(path)
         if not path.exists():
             raise InputError(f"{path}: no such file or folder")
@@ -91,8 +93,8 @@ class ImageSource:
         tables = [p for p in files if p.suffix == ".parquet"]
         pictures = tuple(p for p in files if p.suffix.lower() in IMAGE_SUFFIXES)
         if tables:
-            parts = [ParquetPart.open(p, str(p.relative_to(root))) for p in tables]
-            return cls._tables(given, path, columns, parts)
+            found = [ParquetPart.open(p, str(p.relative_to(root))) for p in tables]
+            return cls._tables(given, path, columns, found)
         if not pictures:
             raise InputError(f"{path}: holds neither images nor Parquet files")
         return cls(given, path, {}, pictures, ())
@@ -107,7 +109,8 @@ class ImageSource:
                 for theirs in (columns.get("image", "image"), *columns.values()):
                     if theirs not in part.names:
                         listed = ", ".join(sorted(part.names))
-                        raise InputError(f"{part.where}: no column {theirs!r}; it has {listed}")
+                        where = path if path.startswith(HUB) else part.where
+                        raise InputError(f"{where}: no column {theirs!r}; it has {listed}")
         return cls(path, root, columns, (), tuple(parts))
 
     @cached_property
@@ -223,20 +226,3 @@ def _saved_tables(path: Path) -> list[TablePart]:
     states = sorted([*path.glob("state.json"), *path.glob("*/state.json")])
     files = [f for state in states for f in sorted(state.parent.glob("*.arrow"))]
     return [ArrowPart.open(f, str(f.relative_to(path))) for f in files]
-
-
-def _hub_tables(name: str) -> list[TablePart]:
-    """Download a Hub dataset through ``datasets`` (its cache holds Arrow files) and list its parts."""
-    from datasets import load_dataset
-
-    repo_id = name.removeprefix(HUB)
-    try:
-        splits = load_dataset(repo_id)
-    except Exception as error:  # the library raises many types for "not there", "no network", "no images"
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{name}: datasets cannot load it ({first})") from error
-    return [
-        ArrowPart.open(Path(file["filename"]), f"{split}/{number}")
-        for split, rows in splits.items()
-        for number, file in enumerate(rows.cache_files)
-    ]

@@ -31,8 +31,9 @@ _RUNS_SHOWN = 20
 class Publication:
     """What is published, and under which name and terms.
 
-    ``num_bytes`` is the size of the rows in memory, as ``datasets`` counts it. ``repo_id`` and
-    ``url`` are None for a folder that is not pushed.
+    ``num_bytes`` is the size of the rows in memory, as ``datasets`` counts it. ``name`` is the
+    dataset's short name, as Croissant gives it. ``repo_id`` and ``url`` are None for a folder that
+    is not pushed.
     """
 
     manifest: Manifest
@@ -41,6 +42,7 @@ class Publication:
     num_bytes: int = 0
     license: str = "other"
     pretty_name: str | None = None
+    name: str = "syper"
     repo_id: str | None = None
     url: str | None = None
 

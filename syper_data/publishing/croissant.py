@@ -72,7 +72,7 @@ def render_croissant(publication: Publication, manifest_bytes: int, date_publish
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.0",
-        "name": publication.repo_id.split("/")[-1] if publication.repo_id else "syper",
+        "name": publication.name,
         "alternateName": publication.title,
         "description": (
             f"{len(manifest)} synthetic {publication.spectrum} images of the eye region, each made by "

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from syper_data.dataset.atomic import atomic_path, output_errors, remove_leftovers, write_atomically
+from syper_data.dataset.atomic import atomic_path, remove_leftovers
 from syper_data.dataset.directory import COMPLETE, DATA, MANIFEST, Completion, DatasetDirectory, ShardRecord
 from syper_data.dataset.lock import folder_lock
-from syper_data.dataset.manifest import Shard, sha256_hex
+from syper_data.dataset.manifest import Shard
 from syper_data.dataset.shards import check_shard, file_sha256, open_shard
 from syper_data.errors import InputError, OutputError, UsageError, VerificationError
 from syper_data.imaging.codec import decode_rgb
 from syper_data.publishing.card import Publication, render_card
+from syper_data.publishing.carried_plan import (
+    PLAN_FILES,
+    carry_completion,
+    carry_manifest,
+    no_stub,
+    write_if_other,
+)
 from syper_data.publishing.check import CACHE_PREFIX, ColumnDigests, check_export
 from syper_data.publishing.croissant import CROISSANT, render_croissant
 from syper_data.publishing.hub import check_repo_id, dataset_url, push, require_token
@@ -27,7 +35,7 @@ Report = Callable[[str, int, int], None]
 CARD, SHEET = "README.md", "contact-sheet.png"
 SHEET_COLUMNS, SHEET_ROWS, SHEET_TILE = 8, 5, 128
 
-_SMALL_FILES = (MANIFEST, CARD, CROISSANT, SHEET)
+_SMALL_FILES = (*PLAN_FILES, CARD, CROISSANT, SHEET)
 _NOT_YET = ("ledger.parquet", "topups")
 
 
@@ -45,11 +53,13 @@ def export_hf(
 
     The folder (``out``; by default ``path`` with ``-export`` added to its name) gets the shards as
     they are, the manifest, ``README.md``, a contact sheet and ``croissant.json``. It is opened with
-    ``load_dataset``, offline, and compared with the dataset; with ``repo_id`` ("OWNER/NAME") it is
-    then pushed to the Hub of ``HF_ENDPOINT``. The same call again writes and sends only what is
+    ``load_dataset``, offline, and compared with the dataset; then it gets the completion record, with
+    which ``verify`` checks it, also after a download. With ``repo_id`` ("OWNER/NAME") it is
+    pushed to the Hub of ``HF_ENDPOINT``. The same call again writes and sends only what is
     missing; the card and the other descriptions are always written anew.
 
-    ``license`` is a Hub licence id. ``report`` is called with a stage ("copying", "checking",
+    ``license`` is a Hub licence id. Croissant's name is the repository's, else the dataset
+    folder's. ``report`` is called with a stage ("copying", "checking",
     "uploading"), the images done in it and their total.
 
     Raises:
@@ -75,25 +85,32 @@ def export_hf(
         completion,
         license=license,
         pretty_name=pretty_name,
+        name=_short_name(repo_id or dataset.path.resolve().name),
         repo_id=repo_id,
         url=None if repo_id is None else dataset_url(repo_id),
     )
     if repo_id is not None:
         require_token()
     _require_own(folder, dataset)
-    with folder_lock(folder):
+    with no_stub(folder), folder_lock(folder):
         _require_own(folder, dataset)
         _clean(folder)
-        _write_if_other(folder / MANIFEST, _manifest_bytes(dataset))
+        carry_manifest(dataset, folder)
         num_bytes, expected = _copy_shards(dataset, completion, folder, report)
         _describe(folder, replace(publication, num_bytes=num_bytes))
         _report(report, "checking", 0, expected.rows)
         check_export(folder, dataset.manifest, expected)
+        carry_completion(dataset, folder)
         _report(report, "checking", expected.rows, expected.rows)
         if repo_id is not None:
             files = dict.fromkeys(_SMALL_FILES, 0) | {f"{DATA}/{s.name}": s.rows for s in completion.shards}
             push(folder, repo_id, files, private=private, report=report)
     return folder
+
+
+def _short_name(name: str) -> str:
+    """The last part of OWNER/NAME, or a folder's name, in the letters that Croissant allows."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name.rpartition("/")[2]).strip("-") or "syper"
 
 
 def _choose_folder(source: Path, out: str | Path | None, repo_id: str | None) -> Path:
@@ -134,13 +151,6 @@ def _clean(folder: Path) -> None:
         remove_leftovers(place)
     for cache in folder.glob(f"{CACHE_PREFIX}*"):
         shutil.rmtree(cache, ignore_errors=True)
-
-
-def _manifest_bytes(dataset: DatasetDirectory) -> bytes:
-    data = (dataset.path / MANIFEST).read_bytes()
-    if sha256_hex(data) != dataset.manifest_sha256:
-        raise VerificationError(f"{dataset.path / MANIFEST}: was changed while it was exported")
-    return data
 
 
 def _copy_shards(
@@ -209,11 +219,11 @@ def _copy(source: Path, target: Path, record: ShardRecord) -> None:
 def _describe(folder: Path, publication: Publication) -> None:
     """Write contact sheet, card and Croissant record; those that are right already stay."""
     sheet, images = _contact_sheet(folder, publication)
-    _write_if_other(folder / SHEET, sheet)
-    _write_if_other(folder / CARD, render_card(publication, SHEET, images).encode("utf-8"))
+    write_if_other(folder / SHEET, sheet)
+    write_if_other(folder / CARD, render_card(publication, SHEET, images).encode("utf-8"))
     size = (folder / MANIFEST).stat().st_size
     text = render_croissant(publication, size, _first_published(folder / CROISSANT))
-    _write_if_other(folder / CROISSANT, text.encode("utf-8"))
+    write_if_other(folder / CROISSANT, text.encode("utf-8"))
 
 
 def _contact_sheet(folder: Path, publication: Publication) -> tuple[bytes, int]:
@@ -248,13 +258,6 @@ def _first_published(croissant: Path) -> str:
         return date.fromisoformat(json.loads(croissant.read_bytes())["datePublished"]).isoformat()
     except (OSError, ValueError, TypeError, KeyError):
         return datetime.now(UTC).date().isoformat()
-
-
-def _write_if_other(path: Path, content: bytes) -> None:
-    with output_errors(path):
-        there = path.is_file() and path.read_bytes() == content
-    if not there:
-        write_atomically(path, content)
 
 
 def _report(report: Report | None, stage: str, done: int, total: int) -> None:

@@ -1,4 +1,4 @@
-"""The push to a Hugging Face Hub: the one place of this toolkit that speaks to a network.
+"""The push to a Hugging Face Hub.
 
 The library reads the endpoint (``HF_ENDPOINT``) and the token itself; neither a token nor the
 credentials of an endpoint ever stand in a message. Files that the Hub has already are not sent
@@ -7,7 +7,6 @@ again, so an interrupted push is finished by the same command.
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,12 +16,12 @@ from urllib.parse import urlsplit
 
 from syper_data.dataset.directory import DATA
 from syper_data.errors import SyperError, UsageError
+from syper_data.imaging.hub_source import LOGIN, causes, hub_token, quiet_downloads, redact
 
 Report = Callable[[str, int, int], None]
 
 BATCH_BYTES = 256 * 2**20  # sent before the next commit and the next sign of progress
 _MAX_COMMITS = 20
-_LOGIN = "run `hf auth login` or set HF_TOKEN"
 
 
 def check_repo_id(repo_id: str) -> None:
@@ -44,8 +43,8 @@ def check_repo_id(repo_id: str) -> None:
 
 def require_token() -> None:
     """Raise :class:`UsageError` where nobody is logged in, before any long work."""
-    if _token() is None:
-        raise UsageError(f"no Hugging Face token is set: {_LOGIN}")
+    if hub_token() is None:
+        raise UsageError(f"no Hugging Face token is set: {LOGIN}")
 
 
 def dataset_url(repo_id: str) -> str:
@@ -77,7 +76,7 @@ def push(
     require_token()
     batches = _batches(folder, files)
     done, total = 0, sum(files.values())
-    with _one_line(repo_id), _silence():
+    with _one_line(repo_id), quiet_downloads():
         api = HfApi()
         api.create_repo(repo_id, repo_type="dataset", private=True if private else None, exist_ok=True)
         _check_repository(api.repo_info(repo_id, repo_type="dataset"), repo_id, files, private)
@@ -146,22 +145,19 @@ def _one_line(repo_id: str) -> Iterator[None]:
 def _explain(error: BaseException, repo_id: str) -> SyperError:
     from huggingface_hub.errors import HfHubHTTPError
 
-    chain = [error]
-    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and len(chain) < 20:
-        chain.append(cause)
-    answers = [e for e in chain if isinstance(e, HfHubHTTPError)]
-    endpoint = _redact(_endpoint())
+    answers = [e for e in causes(error) if isinstance(e, HfHubHTTPError)]
+    endpoint = redact(_endpoint())
     if not answers:
-        reason = _redact(" ".join(str(error).split()) or type(error).__name__)[:300]
+        reason = redact(" ".join(str(error).split()) or type(error).__name__)[:300]
         return SyperError(
             f"{endpoint}: the push to {repo_id} broke off ({reason}); check the network and HF_ENDPOINT "
             "and run the same command again"
         )
     status = answers[0].response.status_code
-    said = _redact(" ".join((answers[0].server_message or "").split()))[:300]
+    said = redact(" ".join((answers[0].server_message or "").split()))[:300]
     because = f"{status}: {said}" if said else f"{status}"
     if status == 401:
-        return UsageError(f"{endpoint}: does not accept the token (401); {_LOGIN}")
+        return UsageError(f"{endpoint}: does not accept the token (401); {LOGIN}")
     if status == 403:
         return UsageError(f"{endpoint}: the token may not write to {repo_id} (403); use one that may")
     if 400 <= status < 500 and status not in (408, 429):
@@ -178,36 +174,3 @@ def _endpoint() -> str:
 
     parts = urlsplit(constants.ENDPOINT)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-
-
-def _token() -> str | None:
-    from huggingface_hub import get_token
-
-    return get_token()
-
-
-def _redact(text: str) -> str:
-    try:
-        token = _token()
-    except Exception:  # a failed refresh: then there is no token to hide
-        token = None
-    if token:
-        text = text.replace(token, "***")
-    return re.sub(r"hf_\w{6,}|(?<=://)[^/@\s]+(?=@)", "***", text)
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """No bars and warnings of the library: progress is ours to report, trouble ours to word."""
-    from huggingface_hub import utils
-
-    hub: Any = utils  # its lazy exports are not typed
-    bars, verbosity = not hub.are_progress_bars_disabled(), hub.logging.get_verbosity()
-    hub.disable_progress_bars()
-    hub.logging.set_verbosity(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        hub.logging.set_verbosity(verbosity)
-        if bars:
-            hub.enable_progress_bars()

@@ -51,7 +51,7 @@ def generate(
     noise_mode: str = "const",
     precision: str = "auto",
     output_size: int | None = None,
-    resize_filter: str = "lanczos",
+    resize_filter: str | None = None,
     device: str = "cpu",
 ) -> Batches:
     """Images of ``seeds`` as batches uint8 [n, h, w, c], the same pixels that :func:`sample` writes.

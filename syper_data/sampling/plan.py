@@ -10,13 +10,15 @@ from typing import Any
 import syper_data
 from syper_data.dataset.manifest import MAX_SEED, GeneratorIdentity, Manifest, Run
 from syper_data.dataset.settings import SamplingSettings
-from syper_data.errors import UsageError
+from syper_data.errors import UsageError, naming_options
 from syper_data.gan.generator_file import GeneratorFile
 from syper_data.gan.synthesis import auto_precision
 from syper_data.imaging.codec import encoder_identity
 from syper_data.sampling.environment import current_environment, require_device
 
 SYPER_PAPER_SEEDS = 99_836
+
+_OPTIONS = ("psi", "noise_mode", "precision", "image_format", "output_size", "resize_filter")
 
 _FINE_SHARD, _SHARD, _MAX_SHARDS = 200, 1000, 9000  # rows, rows, files a folder
 
@@ -111,32 +113,39 @@ def plan_settings(
     precision: str = "auto",
     image_format: str = "png",
     output_size: int | None = None,
-    resize_filter: str = "lanczos",
+    resize_filter: str | None = None,
     value_range: str = "clamp",
     device: str = "cpu",
 ) -> SamplingSettings:
-    """Settings with everything resolved: no "auto" and no default is left open."""
+    """Settings with everything resolved: no "auto" and no default is left open.
+
+    Raises:
+        UsageError: a value out of range, or a resize filter where nothing is resized.
+    """
     require_device(device)
     resolution = generator.config.resolution
     size = resolution if output_size is None else output_size
+    if resize_filter is not None and output_size is None:
+        raise UsageError("--resize-filter belongs to --output-size: nothing is resized without it")
     if generator.config.img_channels not in (1, 3):
         raise UsageError(
             f"the generator makes {generator.config.img_channels}-channel images: 1 or 3 can be written"
         )
-    return SamplingSettings(
-        psi=float(psi) if isinstance(psi, int) and not isinstance(psi, bool) else psi,
-        noise_mode=noise_mode,
-        precision=auto_precision(device) if precision == "auto" else precision,
-        block_size=block_size(resolution),
-        threads_per_worker=1,
-        device=device,
-        output_size=size,
-        resize_filter="none" if size == resolution else resize_filter,
-        value_range=value_range,
-        colour_mode="L" if generator.config.img_channels == 1 else "RGB",
-        image_format=image_format,
-        encoder=encoder_identity(image_format) if image_format in ("png", "jpeg", "webp") else {},
-    )
+    with naming_options(*_OPTIONS):
+        return SamplingSettings(
+            psi=float(psi) if isinstance(psi, int) and not isinstance(psi, bool) else psi,
+            noise_mode=noise_mode,
+            precision=auto_precision(device) if precision == "auto" else precision,
+            block_size=block_size(resolution),
+            threads_per_worker=1,
+            device=device,
+            output_size=size,
+            resize_filter="none" if size == resolution else "lanczos" if resize_filter is None else resize_filter,
+            value_range=value_range,
+            colour_mode="L" if generator.config.img_channels == 1 else "RGB",
+            image_format=image_format,
+            encoder=encoder_identity(image_format) if image_format in ("png", "jpeg", "webp") else {},
+        )
 
 
 def block_size(resolution: int) -> int:

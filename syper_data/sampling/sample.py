@@ -56,7 +56,7 @@ def sample(
     precision: str = "auto",
     image_format: str = "png",
     output_size: int | None = None,
-    resize_filter: str = "lanczos",
+    resize_filter: str | None = None,
     preset: str | None = None,
     from_manifest: str | Path | None = None,
     workers: int | None = None,
@@ -70,7 +70,8 @@ def sample(
     conditional generator needs ``label`` or ``per_label``. ``preset="syper-paper"`` is the
     published procedure. ``from_manifest`` remakes the dataset of a manifest and excludes every
     option that the manifest decides. ``workers`` processes (default: one a core) run one thread
-    each; their number changes no byte. ``report`` is called as images are done.
+    each; their number changes no byte. ``resize_filter`` (Lanczos) belongs to
+    ``output_size``. ``report`` is called as images are done.
 
     Raises:
         UsageError: options that contradict each other or are out of range.
@@ -249,7 +250,7 @@ def _with_preset(
         "noise_mode": "const",
         "image_format": "png",
         "output_size": None,
-        "resize_filter": "lanczos",
+        "resize_filter": None,
     }
     decided = paper_options()
     for name, value in options.items():

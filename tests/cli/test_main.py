@@ -59,7 +59,11 @@ def test_sample_and_verify_work_from_the_shell(tiny: Path, tmp_path: Path) -> No
     [
         (["sample", "--n", "0"], "--n is 0: must be at least 1"),
         (["sample"], "say how many images: --n 50000"),
-        (["sample", "--n", "5", "--psi", "nan"], "psi is nan"),
+        (["sample", "--n", "5", "--psi", "nan"], "Error: --psi is nan: must be a finite number"),
+        (["sample", "--n", "5", "--output-size", "0"], "Error: --output-size is 0: must be"),
+        (["sample", "--n", "5", "--resize-filter", "box"], "--resize-filter belongs to --output-size"),
+        (["evaluate", "syper-vis-128-v1", "--psi", "inf", "--real", "."], "Error: --psi is inf"),
+        (["crop", ".", "eyes", "--detect-size", "100"], "Error: --detect-size is 100: must be a multiple of 32"),
         (["sample", "--seeds", "0-5,3"], "seed 3 is given twice"),
         (["sample", "--n", "5", "--seeds", "4"], "exclude each other"),
         (["sample", "--n", "5", "--label", "1"], "unconditional"),
@@ -100,10 +104,11 @@ def test_the_users_mistake_is_one_line_and_exit_code_2(
     assert not list(tmp_path.rglob("*.parquet"))
 
 
-def test_debug_shows_the_traceback(tmp_path: Path) -> None:
-    done = run("verify", "nowhere", "--debug", cwd=tmp_path)
-    assert "Traceback" in done.stderr
-    assert done.returncode == 1
+def test_debug_shows_the_traceback_and_keeps_the_exit_code(tmp_path: Path) -> None:
+    plain, debug = (run("verify", "nowhere", *more, cwd=tmp_path) for more in ((), ("--debug",)))
+    assert debug.stderr.startswith("Traceback")
+    assert debug.stderr.endswith(plain.stderr)
+    assert debug.returncode == plain.returncode == 2
 
 
 def test_a_truncated_generator_file_is_one_line(tiny: Path, tmp_path: Path) -> None:

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
+import time
 import types
 from pathlib import Path
 
@@ -17,6 +21,14 @@ def make(setup):
     def handle(task, progress):
         progress(1)
         print("noise on standard output")
+        if task.get("fork"):
+            child = os.fork()
+            if not child:
+                time.sleep(60)  # holds every stream of the worker open
+                os._exit(0)
+            if task["fork"] == "and die":
+                os._exit(4)
+            return {"child": child}
         if task.get("fail"):
             raise ConfigError("bad value 7")
         if task.get("crash"):
@@ -66,6 +78,25 @@ def test_leaving_the_block_ends_the_workers_at_once(job: str) -> None:
     next(answers)
     pool.close()
     assert all(p.poll() is not None for p in processes)
+
+
+def test_a_child_that_a_worker_forked_and_left_behind_does_not_keep_the_pool_open(job: str) -> None:
+    pool = open_pool(job, {"plus": 1}, workers=1, threads=1)
+    try:
+        (child,) = (a["result"]["child"] for a in pool.run([{"n": 1, "fork": True}]) if "result" in a)
+        closing = threading.Thread(target=pool.close, daemon=True)
+        closing.start()
+        closing.join(timeout=10)
+        assert not closing.is_alive()
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+def test_a_worker_that_dies_is_noticed_though_its_forked_child_lives_on(job: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(SyperError, match="code 4"), open_pool(job, {"plus": 1}, workers=1, threads=1) as pool:
+        list(pool.run([{"n": 1, "fork": "and die"}]))
+    assert time.monotonic() - began < 30
 
 
 def test_the_callers_main_module_is_not_imported_again(job: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -177,13 +177,13 @@ def test_a_hub_dataset_is_loaded_only_when_hf_is_written(tmp_path: Path, monkeyp
     def load(name: str) -> object:
         asked.append(name)
         if name == "owner/absent":
-            raise FileNotFoundError("no such dataset\nmore")
+            raise FileNotFoundError("nothing in it\nmore")
         return datasets.DatasetDict({"train": datasets.load_from_disk(str(tmp_path / "cache"))})
 
     monkeypatch.setattr(datasets, "load_dataset", load)
     found = list(ImageSource.open("hf:owner/faces").read())
     assert [e.source_id for e in found] == ["train/0#0", "train/0#1"]
-    with pytest.raises(InputError, match=r"hf:owner/absent: datasets cannot load it \(no such dataset\)$"):
+    with pytest.raises(InputError, match=r"hf:owner/absent: datasets cannot load it \(nothing in it\)$"):
         ImageSource.open("hf:owner/absent")
     with pytest.raises(InputError, match="no such file or folder"):
         ImageSource.open("owner/faces")

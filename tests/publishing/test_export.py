@@ -25,7 +25,7 @@ from syper_data.publishing import export as export_module
 from syper_data.publishing.check import ColumnDigests, check_export
 from syper_data.publishing.export import export_hf
 
-FILES = {"README.md", "manifest.json", "croissant.json", "contact-sheet.png", "data"}
+FILES = {"README.md", "manifest.json", "complete.json", "croissant.json", "contact-sheet.png", "data"}
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def test_the_dataset_is_left_untouched(tmp_path: Path, unchecked: None) -> None:
 
 def test_the_same_call_again_rewrites_nothing(exported: Path, source: DatasetDirectory) -> None:
     before = snapshot(exported)
-    assert len(before) == 7
+    assert len(before) == 8
     assert export_hf(source.path, out=exported) == exported
     assert snapshot(exported) == before
 
@@ -208,7 +208,7 @@ def test_pixels_that_are_not_those_recorded_are_found_before_it_is_done(tmp_path
     rewrite_shard(dataset, 1, pixel_sha256="0" * 64)
     with pytest.raises(VerificationError, match="row 8: the pixels are not those recorded"):
         export_hf(dataset.path, out=tmp_path / "out")
-    assert {p.name for p in (tmp_path / "out").iterdir()} == FILES | {".lock"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == FILES - {"complete.json"} | {".lock"}
 
 
 def test_a_row_under_another_seed_is_found(tmp_path: Path) -> None:
@@ -262,6 +262,16 @@ def test_licence_and_title_reach_card_and_croissant(
     croissant = json.loads((out / "croissant.json").read_text())
     assert (card["license"], card["pretty_name"]) == ("cc-by-4.0", "Eyes: a test")
     assert (croissant["license"], croissant["alternateName"]) == ("cc-by-4.0", "Eyes: a test")
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"), [("nir-eyes.v2", "nir-eyes.v2"), ("Augen, grün", "Augen-gr-n"), ("目", "syper")]
+)
+def test_croissant_has_the_datasets_name_in_letters_that_it_allows(
+    tmp_path: Path, unchecked: None, folder: str, name: str
+) -> None:
+    out = export_hf(make_dataset(tmp_path / folder, 3).path, out=tmp_path / "out")
+    assert json.loads((out / "croissant.json").read_text())["name"] == name
 
 
 def test_the_exported_shards_keep_what_the_hub_reads(exported: Path) -> None:

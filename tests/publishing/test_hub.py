@@ -54,6 +54,13 @@ pixels = [hashlib.sha256(np.asarray(row["image"]).tobytes()).hexdigest() for row
 print(json.dumps({"seed": rows["seed"][:], "recorded": rows["pixel_sha256"][:], "pixels": pixels}))
 """
 
+DOWNLOAD = """
+import sys
+from huggingface_hub import snapshot_download
+from syper_data import verify
+print(verify(snapshot_download(sys.argv[1], repo_type="dataset"), rows=0))
+"""
+
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> DatasetDirectory:
@@ -99,7 +106,7 @@ def test_a_dataset_pushed_from_one_process_loads_equal_in_another(
     repository = hub.repositories[REPO]
     exported = tmp_path / "syper-export"
     there = {str(p.relative_to(exported)) for p in exported.rglob("*") if p.is_file() and p.name != ".lock"}
-    assert len(there) == 7
+    assert len(there) == 8
     assert repository.files == {name: (exported / name).read_bytes() for name in there}
     assert repository.commits == 1
     assert not repository.private
@@ -111,6 +118,10 @@ def test_a_dataset_pushed_from_one_process_loads_equal_in_another(
     rows = json.loads(loaded.stdout.splitlines()[-1])
     recorded = [v["pixel_sha256"] for s in source.manifest.shards for v in read_shard(source.shard_path(s))]
     assert rows == {"seed": list(range(20)), "recorded": recorded, "pixels": recorded}
+
+    got = python(DOWNLOAD, REPO, env=hub.environment(tmp_path / "third"), cwd=tmp_path)
+    assert got.returncode == 0, got.stderr
+    assert got.stdout.splitlines()[-1] == "Verification(shards=3, rows=20, regenerated=0, max_difference=0)"
 
 
 def test_a_push_that_broke_off_sends_only_what_is_missing(
@@ -125,7 +136,7 @@ def test_a_push_that_broke_off_sends_only_what_is_missing(
     assert large == 4
     push(hub, exported, tmp_path)
     assert len(hub.uploads) == large
-    assert len(hub.repositories[REPO].files) == 7
+    assert len(hub.repositories[REPO].files) == 8
     push(hub, exported, tmp_path)
     assert (len(hub.uploads), hub.repositories[REPO].commits) == (large, 1)
 
@@ -141,7 +152,7 @@ def test_a_large_dataset_goes_in_parts_card_first_and_continues_where_it_stopped
     assert f"data/{sorted((exported / 'data').iterdir())[-1].name}" not in begun.files
     done = [stage[1] for stage in push(hub, exported, tmp_path, batch_bytes=1)["stages"]]
     assert begun.commits > 3
-    assert len(begun.files) == 7
+    assert len(begun.files) == 8
     assert len(hub.uploads) == len(set(hub.uploads)) == 4
     assert done == sorted(done)
     assert (done[0], done[-1]) == (0, 21)

@@ -84,9 +84,16 @@ def test_settings_out_of_range_are_one_line(tiny: object, options: dict[str, obj
     name = next(iter(options))
     if name == "resize_filter":
         options = {**options, "output_size": 24}
-    with pytest.raises(SyperError, match=name) as caught:
+    with pytest.raises(SyperError, match=f"^--{name.replace('_', '-')} is") as caught:
         plan_settings(open_generator(tiny), **options)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
+
+
+def test_a_resize_filter_with_nothing_to_resize_is_refused(tiny: object) -> None:
+    with pytest.raises(SyperError, match="--resize-filter belongs to --output-size"):
+        plan_settings(open_generator(tiny), resize_filter="box")  # type: ignore[arg-type]
+    settings = plan_settings(open_generator(tiny), output_size=24)  # type: ignore[arg-type]
+    assert settings.resize_filter == "lanczos"
 
 
 def test_nothing_is_left_open_in_the_settings(tiny: object) -> None:

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -227,20 +225,6 @@ def test_a_missing_device_is_refused_before_anything_is_written(tiny: Path, tmp_
     with pytest.raises(UsageError, match=r"device cuda.*--device cpu"):
         syper_data.sample(n=1, out=tmp_path / "x", generator=tiny, device="cuda")
     assert not (tmp_path / "x").exists()
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if os.geteuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("a small file system needs the right to mount one")
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True)
-    if done.returncode:
-        pytest.skip("a small file system can't be mounted here")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def test_a_full_disk_is_one_clear_line_and_what_was_finished_stays(small_disk: Path, tiny: Path) -> None:

@@ -1,0 +1,61 @@
+"""What makes an exported folder verifiable: the dataset's plan and its completion record.
+
+With both at its root the folder is a dataset directory itself, here and after a download, and
+``syper-data verify`` checks it like any other. ``load_dataset`` reads the card's ``data_files`` and
+leaves them alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from syper_data.dataset.atomic import output_errors, write_atomically
+from syper_data.dataset.directory import COMPLETE, DATA, MANIFEST, DatasetDirectory
+from syper_data.dataset.lock import LOCK_NAME
+from syper_data.dataset.manifest import sha256_hex
+from syper_data.errors import VerificationError
+
+PLAN_FILES = (MANIFEST, COMPLETE)
+
+
+def carry_manifest(dataset: DatasetDirectory, folder: Path) -> None:
+    """Copy the manifest, the first file of an export.
+
+    Raises:
+        VerificationError: it was changed since it was read.
+    """
+    data = (dataset.path / MANIFEST).read_bytes()
+    if sha256_hex(data) != dataset.manifest_sha256:
+        raise VerificationError(f"{dataset.path / MANIFEST}: was changed while it was exported")
+    write_if_other(folder / MANIFEST, data)
+
+
+def carry_completion(dataset: DatasetDirectory, folder: Path) -> None:
+    """Copy the completion record, the last file of an export: it says that all shards are there."""
+    write_if_other(folder / COMPLETE, (dataset.path / COMPLETE).read_bytes())
+
+
+@contextmanager
+def no_stub(folder: Path) -> Iterator[None]:
+    """Where an export fails before its first shard, remove the folder that it made for it."""
+    fresh = not folder.exists()
+    try:
+        yield
+    except BaseException:
+        if fresh and not any((folder / DATA).glob("*")):
+            for name in (MANIFEST, LOCK_NAME):
+                (folder / name).unlink(missing_ok=True)
+            for empty in (folder / DATA, folder):
+                with suppress(OSError):  # not there, or somebody else put something into it
+                    empty.rmdir()
+        raise
+
+
+def write_if_other(path: Path, content: bytes) -> None:
+    """Write a file atomically; one that holds these bytes already stays as it is."""
+    with output_errors(path):
+        there = path.is_file() and path.read_bytes() == content
+    if not there:
+        write_atomically(path, content)
