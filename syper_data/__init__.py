@@ -1,8 +1,9 @@
 """syper-data: make, audit, publish and use synthetic periocular image data.
 
 ``crop`` cuts eyes out of face photos, ``sample`` makes a dataset directory, ``generate`` yields
-images, ``verify`` checks a dataset, ``export_hf`` publishes it, ``convert`` reads a published
-network, ``train_generator`` makes a new one, ``evaluate`` measures it and ``release`` packs it.
+images, ``verify`` checks a dataset, ``filter`` audits it, ``top_up`` adds to it, ``export_hf``
+publishes it, ``convert`` reads a published network, ``train_generator`` makes a new one,
+``evaluate`` measures it and ``release`` packs it.
 ``train_recognizer`` makes a recognizer, ``evaluate_recognizer`` measures it, ``embed`` turns images
 into its vectors, ``convert_recognizer`` reads a published one.
 Names and defaults are those of the command line, ``syper-data``.
@@ -17,6 +18,8 @@ from syper_data.errors import SyperError
 if TYPE_CHECKING:
     from syper_data.cropping.crop import crop
     from syper_data.evaluation.evaluate import evaluate
+    from syper_data.filtering.filter import filter
+    from syper_data.filtering.top_up import top_up
     from syper_data.gan.convert import convert
     from syper_data.gan.training import train_generator
     from syper_data.publishing.export import export_hf
@@ -40,9 +43,11 @@ __all__ = [
     "evaluate",
     "evaluate_recognizer",
     "export_hf",
+    "filter",
     "generate",
     "release",
     "sample",
+    "top_up",
     "train_generator",
     "train_recognizer",
     "verify",
@@ -56,9 +61,11 @@ _HOMES = {
     "evaluate": "syper_data.evaluation.evaluate",
     "evaluate_recognizer": "syper_data.recognition.evaluation",
     "export_hf": "syper_data.publishing.export",
+    "filter": "syper_data.filtering.filter",
     "generate": "syper_data.sampling.generate",
     "release": "syper_data.publishing.release",
     "sample": "syper_data.sampling.sample",
+    "top_up": "syper_data.filtering.top_up",
     "train_generator": "syper_data.gan.training",
     "train_recognizer": "syper_data.recognition.training",
     "verify": "syper_data.sampling.verify",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,10 @@ def make_dataset(
     environment: Mapping[str, str] | None = None,
     complete: bool = True,
     drift: tuple[dict[str, Any], ...] = (),
+    draw: Callable[[int], Any] | None = None,
 ) -> DatasetDirectory:
-    """``n`` images of 32 px under seeds 0, 1, ...; or those of ``runs``."""
+    """``n`` images of 32 px under seeds 0, 1, ...; or those of ``runs``. ``draw`` (seed -> uint8
+    [32, 32, 3]) draws them; else they are noise."""
     settings = SamplingSettings(
         output_size=32,
         block_size=block_size,
@@ -49,18 +51,18 @@ def make_dataset(
     for shard in dataset.manifest.shards:
         keys = dataset.manifest.keys(shard.start, shard.start + shard.rows)
         file = dataset.shard_path(shard)
-        write_shard(file, [_row(seed, label, dataset.manifest) for seed, label in keys])
+        write_shard(file, [_row(seed, label, dataset.manifest, draw) for seed, label in keys])
         records.append(ShardRecord(shard.name, shard.rows, file.stat().st_size, file_sha256(file)))
     if complete:
         dataset.complete(tuple(records), drift)
     return dataset
 
 
-def _row(seed: int, label: int | None, manifest: Manifest) -> Row:
+def _row(seed: int, label: int | None, manifest: Manifest, draw: Callable[[int], Any] | None = None) -> Row:
     settings = manifest.settings
     rng = np.random.default_rng([seed, 0 if label is None else label + 1])
     channels = 1 if settings.colour_mode == "L" else 3
-    pixels = rng.integers(0, 256, (32, 32, channels), dtype=np.uint8)
+    pixels = rng.integers(0, 256, (32, 32, channels), dtype=np.uint8) if draw is None else draw(seed)
     image = encode(pixels, settings.image_format, settings.encoder["options"])
     name = f"{seed:010d}.{file_suffix(settings.image_format)}"
     return Row(image, name, seed, label, manifest.generator.spectrum, pixel_sha256(pixels))

@@ -15,6 +15,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--out", type=_PATH, required=True, metavar="FILE", help="The Parquet file to write.")
 @click.option("--cache", type=_PATH, metavar="FOLDER", help="Where vectors are kept (default: OUT.cache).")
 @click.option("--columns", multiple=True, metavar="OURS=THEIRS", help="Other column names, e.g. subject=person.")
+@click.option("--mirrored", is_flag=True, help="Mirror every image, for a search in the other orientation.")
 @click.option("--workers", type=int, help="Processes of one thread each (default: one a core).")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def command(images: str, out: Path, columns: tuple[str, ...], quiet: bool, **options: object) -> None:

@@ -31,6 +31,8 @@ _STEPS: dict[str, dict[str, str]] = {
     "Datasets": {
         "sample": "Make a synthetic dataset from seeds.",
         "verify": "Check a dataset, and make some of its images again.",
+        "filter": "Audit a dataset: image quality, identity overlap, a ledger.",
+        "top-up": "Make further seeds until enough images are kept.",
     },
     "Publishing": {
         "export-hf": "Write a dataset for the Hugging Face Hub, and push it.",

@@ -50,7 +50,8 @@ def command(ctx: click.Context, /, quiet: bool, **options: object) -> None:
     """
     from syper_data.cli.progress import ProgressLine
     from syper_data.errors import UsageError
-    from syper_data.sampling.sample import Progress, sample
+    from syper_data.sampling.making import Progress
+    from syper_data.sampling.sample import sample
 
     preset, manifest = options["preset"], options["from_manifest"]
     for chosen, allowed, name in (
@@ -75,5 +76,5 @@ def command(ctx: click.Context, /, quiet: bool, **options: object) -> None:
 
         dataset = sample(report=show, **options)  # type: ignore[arg-type]
     if not quiet:
-        count, path = len(dataset.manifest), dataset.path
+        count, path = len(dataset), dataset.path
         click.echo(f"{count} images in {path}: datasets.load_dataset({str(path)!r}) opens them")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,8 @@ MANIFEST = "manifest.json"
 COMPLETE = "complete.json"
 DRIFT = "drift.json"
 DATA = "data"
+TOPUPS = "topups"
+REJECTED = "rejected"  # in an export of kept images: the list of the others
 COMPLETE_SCHEMA = "syper-complete/1"
 
 
@@ -30,11 +35,13 @@ class ShardRecord:
 
 @dataclass(frozen=True)
 class Completion:
-    """The record written last; ``drift`` lists environments accepted besides the manifest's."""
+    """The record written last; ``drift`` lists environments accepted besides the manifest's,
+    ``topups`` the digests of the top-ups' plans."""
 
     manifest_sha256: str
     shards: tuple[ShardRecord, ...]
     drift: tuple[dict[str, Any], ...] = ()
+    topups: tuple[str, ...] = ()
 
     def to_json(self) -> bytes:
         """The file's bytes."""
@@ -45,6 +52,7 @@ class Completion:
             "bytes": sum(s.bytes for s in self.shards),
             "shards": [asdict(s) for s in self.shards],
             "drift": list(self.drift),
+            **({"topups": list(self.topups)} if self.topups else {}),
         }
         return (json.dumps(content, indent=2) + "\n").encode("utf-8")
 
@@ -61,7 +69,8 @@ class Completion:
                 ShardRecord(str(s["name"]), int(s["rows"]), int(s["bytes"]), str(s["sha256"]))
                 for s in content["shards"]
             )
-            record = cls(str(content["manifest_sha256"]), shards, tuple(content.get("drift", ())))
+            topups = tuple(str(digest) for digest in content.get("topups", ()))
+            record = cls(str(content["manifest_sha256"]), shards, tuple(content.get("drift", ())), topups)
             totals = (int(content["rows"]), int(content["bytes"]))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise InputError(f"{where}: not a readable completion record") from error
@@ -71,19 +80,54 @@ class Completion:
 
 
 @dataclass(frozen=True)
+class Plan:
+    """A plan on disk: the dataset's manifest, or that of a top-up."""
+
+    manifest: Manifest
+    sha256: str
+
+
+@dataclass(frozen=True)
+class PlannedShard:
+    """A shard of a dataset: number ``index`` and rows ``start ..`` count over all plans, ``shard`` is
+    what its own plan, number ``plan``, calls it."""
+
+    index: int
+    plan: int
+    start: int
+    shard: Shard
+    manifest: Manifest
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.shard.name
+
+    @property
+    def rows(self) -> int:
+        """How many images it holds."""
+        return self.shard.rows
+
+    def keys(self) -> list[tuple[int, int | None]]:
+        """The keys (seed, label) of its rows."""
+        return self.manifest.keys(self.shard.start, self.shard.start + self.shard.rows)
+
+
+@dataclass(frozen=True)
 class DatasetDirectory:
-    """A dataset on disk, its manifest read and checked."""
+    """A dataset on disk, its plans read and checked: the manifest, then the top-ups in order."""
 
     path: Path
     manifest: Manifest
     manifest_sha256: str
+    topups: tuple[Plan, ...] = ()
 
     @classmethod
     def open(cls, path: Path) -> DatasetDirectory:
-        """Read ``path/manifest.json``.
+        """Read ``path/manifest.json`` and ``path/topups``.
 
         Raises:
-            InputError: no dataset there, or a manifest that does not pass the checks.
+            InputError: no dataset there, or a plan that does not pass the checks.
         """
         path = Path(path)
         file = path / MANIFEST
@@ -95,7 +139,10 @@ class DatasetDirectory:
             raise InputError(f"{path}: no dataset directory (it has no {MANIFEST})") from None
         except OSError as error:
             raise InputError(f"{file}: cannot be read: {error.strerror}") from error
-        return cls(path, Manifest.from_json(data, str(file)), sha256_hex(data))
+        manifest = Manifest.from_json(data, str(file))
+        if manifest.parent_sha256 is not None:
+            raise InputError(f"{file}: is the plan of a top-up, not of a dataset")
+        return cls(path, manifest, sha256_hex(data), read_topups(path, Plan(manifest, sha256_hex(data))))
 
     @classmethod
     def create(cls, path: Path, manifest: Manifest) -> DatasetDirectory:
@@ -104,21 +151,54 @@ class DatasetDirectory:
         write_atomically(Path(path) / MANIFEST, data)
         return cls(Path(path), manifest, sha256_hex(data))
 
-    def shard_path(self, shard: Shard) -> Path:
+    def add_topup(self, manifest: Manifest) -> DatasetDirectory:
+        """Write the plan of a top-up; it must follow the last plan."""
+        data = manifest.to_json()
+        plan = Plan(manifest, sha256_hex(data))
+        file = topup_path(self.path, len(self.topups))
+        require_follows(plan, self.plans, str(file))
+        write_atomically(file, data)
+        return replace(self, topups=(*self.topups, plan))
+
+    @property
+    def plans(self) -> tuple[Plan, ...]:
+        """The manifest and the top-ups, in order."""
+        return (Plan(self.manifest, self.manifest_sha256), *self.topups)
+
+    @cached_property
+    def shards(self) -> list[PlannedShard]:
+        """The planned shards of all plans, in order."""
+        found: list[PlannedShard] = []
+        rows = 0
+        for number, plan in enumerate(self.plans):
+            for shard in plan.manifest.shards:
+                found.append(PlannedShard(len(found), number, rows, shard, plan.manifest))
+                rows += shard.rows
+        return found
+
+    def keys(self) -> list[tuple[int, int | None]]:
+        """The keys (seed, label) of all planned images, in order."""
+        return [key for plan in self.plans for key in plan.manifest.keys(0, len(plan.manifest))]
+
+    def __len__(self) -> int:
+        """Planned images, of all plans."""
+        return sum(len(plan.manifest) for plan in self.plans)
+
+    def shard_path(self, shard: Shard | PlannedShard) -> Path:
         """Where a planned shard lies, or will lie."""
         return self.path / DATA / shard.name
 
-    def missing_shards(self) -> list[Shard]:
+    def missing_shards(self) -> list[PlannedShard]:
         """The planned shards that are not there yet."""
-        return [s for s in self.manifest.shards if not self.shard_path(s).exists()]
+        return [s for s in self.shards if not self.shard_path(s).exists()]
 
     def unplanned_files(self) -> list[Path]:
-        """Parquet files in ``data/`` that the manifest does not plan."""
-        planned = {s.name for s in self.manifest.shards}
+        """Parquet files in ``data/`` that no plan lists."""
+        planned = {s.name for s in self.shards}
         return sorted(p for p in (self.path / DATA).glob("*.parquet") if p.name not in planned)
 
     def completion(self) -> Completion | None:
-        """The completion record, or None while the dataset is being made."""
+        """The completion record, or None while the dataset is being made or topped up."""
         file = self.path / COMPLETE
         if not file.exists():
             return None
@@ -127,7 +207,12 @@ class DatasetDirectory:
             raise VerificationError(
                 f"{file}: belongs to another manifest than {MANIFEST}: the manifest was edited"
             )
-        planned = [(s.name, s.rows) for s in self.manifest.shards]
+        digests = tuple(plan.sha256 for plan in self.topups)
+        if record.topups != digests[: len(record.topups)]:
+            raise VerificationError(f"{file}: belongs to other top-ups than those in {TOPUPS}: one was edited")
+        if len(record.topups) < len(digests):
+            return None
+        planned = [(s.name, s.rows) for s in self.shards]
         if [(s.name, s.rows) for s in record.shards] != planned:
             raise VerificationError(f"{file}: does not list the shards that the manifest plans")
         return record
@@ -135,14 +220,67 @@ class DatasetDirectory:
     def require_complete(self) -> Completion:
         """The completion record, or a :class:`InputError` that says how to finish the dataset."""
         record = self.completion()
-        if record is None:
-            left = len(self.missing_shards())
+        if record is None and (self.path / REJECTED).is_dir():
             raise InputError(
-                f"{self.path}: not complete ({left} of {len(self.manifest.shards)} shards missing); "
-                "run the same sample command again"
+                f"{self.path}: is an export of kept images only; give the dataset that it was made of, or make "
+                "that again with sample --from-manifest"
+            )
+        if record is None:
+            left = self.missing_shards()
+            base = any(s.plan == 0 for s in left) or not self.topups
+            raise InputError(
+                f"{self.path}: not complete ({len(left)} of {len(self.shards)} shards missing); "
+                f"run the same {'sample' if base else 'top-up'} command again"
             )
         return record
 
     def complete(self, shards: tuple[ShardRecord, ...], drift: tuple[dict[str, Any], ...]) -> None:
         """Write the completion record, the last file of a dataset."""
-        write_atomically(self.path / COMPLETE, Completion(self.manifest_sha256, shards, drift).to_json())
+        topups = tuple(plan.sha256 for plan in self.topups)
+        write_atomically(self.path / COMPLETE, Completion(self.manifest_sha256, shards, drift, topups).to_json())
+
+
+def topup_path(dataset: Path, index: int) -> Path:
+    """The file of top-up number ``index``, counted from 0: ``topups/0001.json`` and so on."""
+    return dataset / TOPUPS / f"{index + 1:04d}.json"
+
+
+def read_topups(path: Path, first: Plan) -> tuple[Plan, ...]:
+    """The plans in ``path/topups``, each checked against those before it.
+
+    Raises:
+        InputError: a file that is none of ours, a gap in the numbers, a plan that does not follow.
+    """
+    files = sorted(p for p in (path / TOPUPS).glob("*") if not p.name.startswith("."))
+    plans = [first]
+    for index, file in enumerate(files):
+        if file != topup_path(path, index):
+            raise InputError(f"{file}: is no plan of a top-up, or one before it is missing")
+        try:
+            data = file.read_bytes()
+        except OSError as error:
+            raise InputError(f"{file}: cannot be read: {error.strerror}") from error
+        plan = Plan(Manifest.from_json(data, str(file)), sha256_hex(data))
+        require_follows(plan, plans, str(file))
+        plans.append(plan)
+    return tuple(plans[1:])
+
+
+def require_follows(plan: Plan, before: Sequence[Plan], where: str) -> None:
+    """Raise :class:`InputError` unless ``plan`` is a top-up of the dataset that ``before`` plans."""
+    manifest, first = plan.manifest, before[0].manifest
+    if manifest.parent_sha256 != before[-1].sha256:
+        raise InputError(f"{where}: does not follow the plan before it (parent_sha256 is another)")
+    if manifest.first_shard != sum(len(p.manifest.shards) for p in before):
+        raise InputError(f"{where}: first_shard is {manifest.first_shard}, which leaves a gap or an overlap")
+    if manifest.generator != first.generator:
+        raise InputError(f"{where}: another generator than the dataset's")
+    if manifest.settings != first.settings:
+        raise InputError(f"{where}: other settings than the dataset's")
+    for label in {run.label for run in manifest.runs}:
+        spans = sorted(
+            (run.start, run.stop) for p in (*before, plan) for run in p.manifest.runs if run.label == label
+        )
+        for (_, stop), (start, _) in itertools.pairwise(spans):
+            if start < stop:
+                raise InputError(f"{where}: seed {start} is in the dataset already")

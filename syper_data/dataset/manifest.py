@@ -60,7 +60,8 @@ class GeneratorIdentity:
 
 @dataclass(frozen=True)
 class Shard:
-    """One planned Parquet file: manifest entries ``start .. start + rows - 1``."""
+    """One planned Parquet file: entries ``start .. start + rows - 1`` of its plan, in which it is
+    number ``index``."""
 
     index: int
     name: str
@@ -70,7 +71,11 @@ class Shard:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The plan. ``environment`` is what the bytes depend on besides the settings."""
+    """The plan. ``environment`` is what the bytes depend on besides the settings.
+
+    A top-up is a plan of its own: it names the plan it follows (``parent_sha256``, the digest of that
+    file) and the number of its first shard, which continues the dataset's numbering.
+    """
 
     toolkit: str
     generator: GeneratorIdentity
@@ -78,8 +83,14 @@ class Manifest:
     settings: SamplingSettings
     environment: Mapping[str, str]
     shard_rows: int
+    parent_sha256: str | None = None
+    first_shard: int = 0
 
     def __post_init__(self) -> None:
+        if (self.parent_sha256 is None) != (self.first_shard == 0) or self.first_shard < 0:
+            raise ConfigError(
+                f"first_shard is {self.first_shard}: must be 0, and above 0 in a top-up, which names its parent"
+            )
         if not self.runs:
             raise ConfigError("the manifest plans no image")
         if len(self) > MAX_ROWS:
@@ -129,11 +140,11 @@ class Manifest:
     def shards(self) -> list[Shard]:
         """The planned shards in order."""
         total = len(self)
-        count = -(-total // self.shard_rows)
+        count, first = -(-total // self.shard_rows), self.first_shard
         return [
             Shard(
                 i,
-                f"train-{i:05d}-of-{count:05d}.parquet",
+                f"train-{first + i:05d}-of-{first + count:05d}.parquet",
                 i * self.shard_rows,
                 min(self.shard_rows, total - i * self.shard_rows),
             )
@@ -152,6 +163,8 @@ class Manifest:
             "shard_rows": self.shard_rows,
             "shards": [{"name": s.name, "start": s.start, "rows": s.rows} for s in self.shards],
         }
+        if self.parent_sha256 is not None:
+            content |= {"parent_sha256": self.parent_sha256, "first_shard": self.first_shard}
         return (json.dumps(content, indent=2) + "\n").encode("utf-8")
 
     @classmethod
@@ -178,6 +191,8 @@ class Manifest:
                 settings=SamplingSettings.from_dict(_mapping(content, "settings")),
                 environment={str(k): str(v) for k, v in _mapping(content, "environment").items()},
                 shard_rows=_whole(content, "shard_rows"),
+                parent_sha256=_digest(content, "parent_sha256") if "parent_sha256" in content else None,
+                first_shard=_whole(content, "first_shard") if "first_shard" in content else 0,
             )
         except ConfigError as error:
             raise InputError(f"{where}: {error}") from error
@@ -206,6 +221,13 @@ def _text(content: Mapping[str, Any], name: str) -> str:
     return value
 
 
+def _digest(content: Mapping[str, Any], name: str, of: str = "") -> str:
+    digest = _text(content, name)
+    if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
+        raise ConfigError(f"{of}{name} is not 64 hexadecimal digits")
+    return digest
+
+
 def _whole(content: Mapping[str, Any], name: str) -> int:
     value = content.get(name)
     if isinstance(value, bool) or not isinstance(value, int):
@@ -214,9 +236,7 @@ def _whole(content: Mapping[str, Any], name: str) -> int:
 
 
 def _identity(values: dict[str, Any]) -> GeneratorIdentity:
-    digest = _text(values, "sha256")
-    if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
-        raise ConfigError("generator sha256 is not 64 hexadecimal digits")
+    digest = _digest(values, "sha256", "generator ")
     spectrum = _text(values, "spectrum")
     if spectrum not in ("vis", "nir"):
         raise ConfigError(f"generator spectrum is {spectrum!r}: must be vis or nir")

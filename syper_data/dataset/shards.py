@@ -91,14 +91,14 @@ def read_shard(path: Path, columns: Sequence[str] | None = None) -> Iterator[dic
         raise InputError(f"{path}: damaged ({str(error).splitlines()[0]})") from error
 
 
-def open_shard(path: Path) -> pq.ParquetFile:
-    """Open a shard and check its footer and schema; pages are checked against their checksums as
+def open_shard(path: Path, schema: pa.Schema = SCHEMA) -> pq.ParquetFile:
+    """Open a shard and check its footer and ``schema``; pages are checked against their checksums as
     they are read."""
     try:
         file = pq.ParquetFile(path, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: truncated or damaged ({str(error).splitlines()[0]})") from error
-    if not file.schema_arrow.equals(SCHEMA):
+    if not file.schema_arrow.equals(schema):
         raise InputError(f"{path}: its columns are not those of a dataset shard")
     return file
 

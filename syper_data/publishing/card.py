@@ -13,10 +13,13 @@ from typing import Any
 
 import yaml
 
-from syper_data.dataset.directory import Completion
+from syper_data.dataset.directory import REJECTED, Completion, Plan, ShardRecord
 from syper_data.dataset.manifest import Manifest, Run
 from syper_data.dataset.shards import SCHEMA
 from syper_data.errors import UsageError
+from syper_data.filtering.ledger import Ledger
+from syper_data.publishing.audit import audit_text
+from syper_data.publishing.filtered import REJECTED_FILE, kept_schema
 from syper_data.publishing.generator_card import bundled_faults
 from syper_data.rendering.templates import render_template
 
@@ -25,15 +28,17 @@ SPECTRA = {"vis": "visible-spectrum", "nir": "near-infrared"}
 MAX_TITLE = 120
 
 _RUNS_SHOWN = 20
+_REJECTED_CONFIG = {"config_name": REJECTED, "data_files": [{"split": "train", "path": REJECTED_FILE}]}
 
 
 @dataclass(frozen=True)
 class Publication:
     """What is published, and under which name and terms.
 
-    ``num_bytes`` is the size of the rows in memory, as ``datasets`` counts it. ``name`` is the
-    dataset's short name, as Croissant gives it. ``repo_id`` and ``url`` are None for a folder that
-    is not pushed.
+    ``completion`` lists the shards as they are published. ``num_bytes`` is the size of the rows in
+    memory, as ``datasets`` counts it. ``name`` is the dataset's short name, as Croissant gives it.
+    ``repo_id`` and ``url`` are None for a folder that is not pushed. ``ledger`` is None for a dataset
+    that was not filtered; then every image is published.
     """
 
     manifest: Manifest
@@ -45,6 +50,9 @@ class Publication:
     name: str = "syper"
     repo_id: str | None = None
     url: str | None = None
+    ledger: Ledger | None = None
+    rejected: ShardRecord | None = None
+    topups: tuple[Plan, ...] = ()
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]{0,49}", self.license):
@@ -54,6 +62,21 @@ class Publication:
         title = self.pretty_name
         if title is not None and not (title.strip() and title.isprintable() and len(title) <= MAX_TITLE):
             raise UsageError(f"--pretty-name: must be one line of at most {MAX_TITLE} characters")
+
+    @property
+    def rows(self) -> int:
+        """How many images are published."""
+        return sum(shard.rows for shard in self.completion.shards)
+
+    @property
+    def schema(self) -> Any:
+        """The shards' schema."""
+        return SCHEMA if self.ledger is None else kept_schema(self.ledger)
+
+    @property
+    def runs(self) -> list[Run]:
+        """The ranges of seeds of all plans."""
+        return [*self.manifest.runs, *(run for plan in self.topups for run in plan.manifest.runs)]
 
     @property
     def title(self) -> str:
@@ -82,7 +105,7 @@ def size_category(n: int) -> str:
 
 def front_matter(publication: Publication) -> dict[str, Any]:
     """The card's metadata; ``dataset_info`` says the same as the shards' own schema."""
-    rows = len(publication.manifest)
+    rows = publication.rows
     download = sum(s.bytes for s in publication.completion.shards)
     split = {"name": "train", "num_bytes": publication.num_bytes, "num_examples": rows}
     return {
@@ -93,10 +116,12 @@ def front_matter(publication: Publication) -> dict[str, Any]:
         "annotations_creators": ["machine-generated"],
         "tags": ["synthetic", "periocular", "biometrics", "StyleGAN2", publication.spectrum],
         "configs": [
-            {"config_name": "default", "data_files": [{"split": "train", "path": "data/train-*.parquet"}]}
+            {"config_name": "default", "data_files": [{"split": "train", "path": "data/train-*.parquet"}]},
+            *([_REJECTED_CONFIG] if publication.rejected is not None else []),
         ],
         "dataset_info": {
-            "features": _features(),
+            **({"config_name": "default"} if publication.rejected is not None else {}),
+            "features": _features(publication.schema),
             "splits": [split],
             "download_size": download,
             "dataset_size": publication.num_bytes,
@@ -108,7 +133,7 @@ def render_card(publication: Publication, sheet: str, sheet_images: int) -> str:
     """The text of ``README.md``; ``sheet`` is the contact sheet's file name."""
     from syper_data.sampling.environment import drift_tolerance
 
-    runs = publication.manifest.runs
+    runs = publication.runs
     metadata = yaml.safe_dump(
         front_matter(publication), sort_keys=False, allow_unicode=True, default_flow_style=False, width=10**6
     )
@@ -118,7 +143,8 @@ def render_card(publication: Publication, sheet: str, sheet_images: int) -> str:
         publication=publication,
         manifest=publication.manifest,
         settings=publication.manifest.settings,
-        rows=len(publication.manifest),
+        rows=publication.rows,
+        audit=None if publication.ledger is None else audit_text(publication.ledger),
         runs=[_describe(run) for run in runs[:_RUNS_SHOWN]],
         more_runs=max(0, len(runs) - _RUNS_SHOWN),
         drift=[line for entry in publication.completion.drift for line in _differences(entry)],
@@ -129,8 +155,8 @@ def render_card(publication: Publication, sheet: str, sheet_images: int) -> str:
     )
 
 
-def _features() -> list[dict[str, str]]:
-    stored = json.loads(SCHEMA.metadata[b"huggingface"])["info"]["features"]
+def _features(schema: Any) -> list[dict[str, str]]:
+    stored = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
     return [{"name": name, "dtype": kind.get("dtype", "image")} for name, kind in stored.items()]
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from syper_data.dataset.atomic import output_errors, write_atomically
-from syper_data.dataset.directory import COMPLETE, DATA, MANIFEST, DatasetDirectory
+from syper_data.dataset.directory import COMPLETE, DATA, MANIFEST, TOPUPS, DatasetDirectory, topup_path
 from syper_data.dataset.lock import LOCK_NAME
 from syper_data.dataset.manifest import sha256_hex
 from syper_data.errors import VerificationError
@@ -20,21 +20,27 @@ from syper_data.errors import VerificationError
 PLAN_FILES = (MANIFEST, COMPLETE)
 
 
-def carry_manifest(dataset: DatasetDirectory, folder: Path) -> None:
-    """Copy the manifest, the first file of an export.
+def carry_plans(dataset: DatasetDirectory, folder: Path) -> None:
+    """Copy the manifest, the first file of an export, and the plans of top-ups.
 
     Raises:
-        VerificationError: it was changed since it was read.
+        VerificationError: one was changed since it was read.
     """
-    data = (dataset.path / MANIFEST).read_bytes()
-    if sha256_hex(data) != dataset.manifest_sha256:
-        raise VerificationError(f"{dataset.path / MANIFEST}: was changed while it was exported")
-    write_if_other(folder / MANIFEST, data)
+    names = [MANIFEST, *(f"{TOPUPS}/{topup_path(folder, i).name}" for i in range(len(dataset.topups)))]
+    for name, plan in zip(names, dataset.plans, strict=True):
+        data = (dataset.path / name).read_bytes()
+        if sha256_hex(data) != plan.sha256:
+            raise VerificationError(f"{dataset.path / name}: was changed while it was exported")
+        write_if_other(folder / name, data)
 
 
-def carry_completion(dataset: DatasetDirectory, folder: Path) -> None:
-    """Copy the completion record, the last file of an export: it says that all shards are there."""
-    write_if_other(folder / COMPLETE, (dataset.path / COMPLETE).read_bytes())
+def carry_completion(dataset: DatasetDirectory, folder: Path, *, whole: bool) -> None:
+    """Copy the completion record, the last file of an export: it says that all shards are there. Shards
+    of kept images only (not ``whole``) are others than it lists, so then there must be none."""
+    if whole:
+        write_if_other(folder / COMPLETE, (dataset.path / COMPLETE).read_bytes())
+    else:
+        (folder / COMPLETE).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -45,11 +51,13 @@ def no_stub(folder: Path) -> Iterator[None]:
         yield
     except BaseException:
         if fresh and not any((folder / DATA).glob("*")):
-            for name in (MANIFEST, LOCK_NAME):
-                (folder / name).unlink(missing_ok=True)
-            for empty in (folder / DATA, folder):
+            files = [folder / MANIFEST, folder / LOCK_NAME, *(folder / TOPUPS).glob("*.json")]
+            for remove in (
+                *(file.unlink for file in files),
+                *(empty.rmdir for empty in (folder / DATA, folder / TOPUPS, folder)),
+            ):
                 with suppress(OSError):  # not there, or somebody else put something into it
-                    empty.rmdir()
+                    remove()
         raise
 
 

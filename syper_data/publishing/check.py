@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -40,9 +41,14 @@ _COLUMNS = ("seed", "label", "spectrum", "pixel_sha256")
 class ColumnDigests:
     """SHA-256 over the values of each column but the image, in row order."""
 
-    def __init__(self) -> None:
-        self._hashes = {name: hashlib.sha256() for name in _COLUMNS}
+    def __init__(self, names: Sequence[str] = _COLUMNS) -> None:
+        self._hashes = {name: hashlib.sha256() for name in names}
         self.rows = 0
+
+    @property
+    def names(self) -> list[str]:
+        """The columns."""
+        return list(self._hashes)
 
     def add(self, columns: dict[str, list[Any]]) -> None:
         """Take in the next rows, ``columns`` holding a list of values for each name."""
@@ -67,8 +73,13 @@ class ColumnDigests:
         return {name: digest.hexdigest() for name, digest in self._hashes.items()}
 
 
-def check_export(folder: Path, manifest: Manifest, expected: ColumnDigests) -> None:
-    """Open ``folder`` with ``load_dataset`` and raise :class:`VerificationError` at a difference."""
+def check_export(
+    folder: Path, manifest: Manifest, expected: ColumnDigests, schema: Any = SCHEMA, rejected: int | None = None
+) -> None:
+    """Open ``folder`` with ``load_dataset`` and raise :class:`VerificationError` at a difference.
+
+    ``rejected`` is the number of rows that the configuration of that name must have; None: there is none.
+    """
     cache = folder.resolve() / f"{CACHE_PREFIX}{os.getpid()}"
     settings = manifest.settings
     question = {
@@ -78,6 +89,8 @@ def check_export(folder: Path, manifest: Manifest, expected: ColumnDigests) -> N
         "size": settings.output_size,
         "mode": settings.colour_mode,
         "lossless": settings.image_format == "png",
+        "names": expected.names,
+        "rejected": rejected,
     }
     try:
         found = _ask_child(question)
@@ -87,7 +100,7 @@ def check_export(folder: Path, manifest: Manifest, expected: ColumnDigests) -> N
         raise VerificationError(f"{folder}: {found['failure']}")
     if found["rows"] != expected.rows:
         raise VerificationError(f"{folder}: load_dataset gives {found['rows']} rows, not {expected.rows}")
-    features = json.loads(SCHEMA.metadata[b"huggingface"])["info"]["features"]
+    features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
     if found["features"] != {name: _kind(value) for name, value in features.items()}:
         raise VerificationError(f"{folder}: load_dataset gives the columns {found['features']}")
     for name, digest in expected.to_dict().items():
@@ -129,11 +142,11 @@ def load_back(question: dict[str, Any]) -> dict[str, Any]:
         dataset = datasets.load_dataset(question["folder"], split="train", cache_dir=question["cache"])
     except Exception as error:  # whatever stops a user from loading it is a failed check
         return {"failure": f"load_dataset fails: {_reason(error)}"}
-    wrong = _first_wrong_image(dataset, question)
+    wrong = _first_wrong_image(dataset, question) or _wrong_rejected(question)
     if wrong is not None:
         return {"failure": wrong}
-    digests = ColumnDigests()
-    for batch in dataset.select_columns(list(_COLUMNS)).with_format("arrow").iter(batch_size=1000):
+    digests = ColumnDigests(question["names"])
+    for batch in dataset.select_columns(question["names"]).with_format("arrow").iter(batch_size=1000):
         digests.add(batch.to_pydict())
     return {
         "rows": len(dataset),
@@ -179,6 +192,19 @@ def _first_wrong_image(dataset: Any, question: dict[str, Any]) -> str | None:
             if digest != values["pixel_sha256"]:
                 return f"row {row}: the pixels are not those recorded"
     return None
+
+
+def _wrong_rejected(question: dict[str, Any]) -> str | None:
+    if question["rejected"] is None:
+        return None
+    import datasets
+
+    folder, cache = question["folder"], question["cache"]
+    try:
+        rows = len(datasets.load_dataset(folder, "rejected", split="train", cache_dir=cache))
+    except Exception as error:  # as above
+        return f"load_dataset fails on the configuration rejected: {_reason(error)}"
+    return None if rows == question["rejected"] else f"{rows} rejected keys, not {question['rejected']}"
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import json
 from typing import Any
 
 from syper_data.dataset.directory import DATA, MANIFEST
+from syper_data.publishing.audit import audit_text
 from syper_data.publishing.card import Publication
 
 CROISSANT = "croissant.json"
@@ -67,7 +68,6 @@ _CONTEXT: dict[str, Any] = {
 
 def render_croissant(publication: Publication, manifest_bytes: int, date_published: str) -> str:
     """The file's text; ``date_published`` is an ISO date."""
-    manifest = publication.manifest
     record: dict[str, Any] = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
@@ -75,7 +75,7 @@ def render_croissant(publication: Publication, manifest_bytes: int, date_publish
         "name": publication.name,
         "alternateName": publication.title,
         "description": (
-            f"{len(manifest)} synthetic {publication.spectrum} images of the eye region, each made by "
+            f"{publication.rows} synthetic {publication.spectrum} images of the eye region, each made by "
             "a generative network from a seed; manifest.json holds all that is needed to make them again."
         ),
         "license": publication.license,
@@ -114,11 +114,13 @@ def _files(publication: Publication, manifest_bytes: int) -> list[dict[str, Any]
         "encodingFormat": _PARQUET,
         "includes": f"{DATA}/*.parquet",
     }
+    rejected = publication.rejected
     listed = shards if len(shards) <= _LISTED_SHARDS else ()
     return [
         file(MANIFEST, "application/json", manifest_bytes, publication.manifest_sha256),
         *(file(f"{DATA}/{s.name}", _PARQUET, s.bytes, s.sha256) for s in listed),
         pattern,
+        *([] if rejected is None else [file(rejected.name, _PARQUET, rejected.bytes, rejected.sha256)]),
     ]
 
 
@@ -133,6 +135,7 @@ def _records(publication: Publication) -> dict[str, Any]:
             "source": {"fileSet": {"@id": _SHARDS}, "extract": {"column": name}, **source},
         }
 
+    scores = [] if publication.ledger is None else audit_text(publication.ledger).scores
     conditional = publication.manifest.generator.c_dim > 0
     key = [f"{RECORD_SET}/seed", f"{RECORD_SET}/label"] if conditional else [f"{RECORD_SET}/seed"]
     return {
@@ -151,5 +154,6 @@ def _records(publication: Publication) -> dict[str, Any]:
             ),
             field("spectrum", "sc:Text", "vis (visible) or nir (near-infrared)."),
             field("pixel_sha256", "sc:Text", "SHA-256 of the uint8 pixels given to the encoder."),
+            *(field(name, "sc:Float", text) for name, text in scores),
         ],
     }

@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 from syper_data.dataset.atomic import atomic_path, remove_leftovers
-from syper_data.dataset.directory import COMPLETE, DATA, MANIFEST, Completion, DatasetDirectory, ShardRecord
+from syper_data.dataset.directory import (
+    COMPLETE,
+    DATA,
+    MANIFEST,
+    REJECTED,
+    TOPUPS,
+    Completion,
+    DatasetDirectory,
+    PlannedShard,
+    ShardRecord,
+)
 from syper_data.dataset.lock import folder_lock
-from syper_data.dataset.manifest import Shard
 from syper_data.dataset.shards import check_shard, file_sha256, open_shard
 from syper_data.errors import InputError, OutputError, UsageError, VerificationError
+from syper_data.filtering.ledger import LEDGER, Ledger, read_ledger
 from syper_data.imaging.codec import decode_rgb
 from syper_data.publishing.card import Publication, render_card
 from syper_data.publishing.carried_plan import (
     PLAN_FILES,
     carry_completion,
-    carry_manifest,
+    carry_plans,
     no_stub,
     write_if_other,
 )
 from syper_data.publishing.check import CACHE_PREFIX, ColumnDigests, check_export
 from syper_data.publishing.croissant import CROISSANT, render_croissant
+from syper_data.publishing.filtered import KeptWriter, planned_shards, write_rejected
 from syper_data.publishing.hub import check_repo_id, dataset_url, push, require_token
 from syper_data.rendering.sheet import contact_sheet, encode_sheet
 
@@ -36,7 +50,6 @@ CARD, SHEET = "README.md", "contact-sheet.png"
 SHEET_COLUMNS, SHEET_ROWS, SHEET_TILE = 8, 5, 128
 
 _SMALL_FILES = (*PLAN_FILES, CARD, CROISSANT, SHEET)
-_NOT_YET = ("ledger.parquet", "topups")
 
 
 def export_hf(
@@ -52,11 +65,13 @@ def export_hf(
     """Publish the dataset directory ``path`` and return the exported folder.
 
     The folder (``out``; by default ``path`` with ``-export`` added to its name) gets the shards as
-    they are, the manifest, ``README.md``, a contact sheet and ``croissant.json``. It is opened with
-    ``load_dataset``, offline, and compared with the dataset; then it gets the completion record, with
-    which ``verify`` checks it, also after a download. With ``repo_id`` ("OWNER/NAME") it is
-    pushed to the Hub of ``HF_ENDPOINT``. The same call again writes and sends only what is
-    missing; the card and the other descriptions are always written anew.
+    they are, or of a filtered dataset the kept images with their scores and the list of the rejected
+    keys (the configuration ``rejected``), the manifest and the plans of top-ups, ``README.md``, a contact
+    sheet and ``croissant.json``. It is opened with ``load_dataset``, offline, and compared with the
+    dataset; then, where all images are in it, it gets the completion record, with which ``verify``
+    checks it, also after a download. With ``repo_id`` ("OWNER/NAME") it is pushed to the Hub of
+    ``HF_ENDPOINT``. The same call again sends only what is missing; the card and the other
+    descriptions are always written anew.
 
     ``license`` is a Hub licence id. Croissant's name is the repository's, else the dataset
     folder's. ``report`` is called with a stage ("copying", "checking",
@@ -76,9 +91,7 @@ def export_hf(
     elif private:
         raise UsageError("--private: nothing is pushed without --repo-id")
     completion = dataset.require_complete()
-    for name in _NOT_YET:
-        if (dataset.path / name).exists():
-            raise UsageError(f"{dataset.path / name}: export-hf can't publish filtered or topped-up datasets yet")
+    ledger = read_ledger(dataset) if dataset.topups or (dataset.path / LEDGER).exists() else None
     publication = Publication(
         dataset.manifest,
         dataset.manifest_sha256,
@@ -88,24 +101,34 @@ def export_hf(
         name=_short_name(repo_id or dataset.path.resolve().name),
         repo_id=repo_id,
         url=None if repo_id is None else dataset_url(repo_id),
+        ledger=ledger,
+        topups=dataset.topups,
     )
     if repo_id is not None:
         require_token()
-    _require_own(folder, dataset)
+    _require_own(folder, dataset, ledger)
     with no_stub(folder), folder_lock(folder):
-        _require_own(folder, dataset)
+        _require_own(folder, dataset, ledger)
         _clean(folder)
-        carry_manifest(dataset, folder)
-        num_bytes, expected = _copy_shards(dataset, completion, folder, report)
-        _describe(folder, replace(publication, num_bytes=num_bytes))
+        carry_plans(dataset, folder)
+        publication, expected = _write_shards(dataset, completion, publication, folder, report)
+        _describe(folder, publication)
+        rejected = None if publication.rejected is None else publication.rejected.rows
         _report(report, "checking", 0, expected.rows)
-        check_export(folder, dataset.manifest, expected)
-        carry_completion(dataset, folder)
+        check_export(folder, dataset.manifest, expected, publication.schema, rejected)
+        carry_completion(dataset, folder, whole=ledger is None)
         _report(report, "checking", expected.rows, expected.rows)
         if repo_id is not None:
-            files = dict.fromkeys(_SMALL_FILES, 0) | {f"{DATA}/{s.name}": s.rows for s in completion.shards}
-            push(folder, repo_id, files, private=private, report=report)
+            push(folder, repo_id, _pushed(publication), private=private, report=report)
     return folder
+
+
+def _pushed(publication: Publication) -> dict[str, int]:
+    """Every file of the export, with its images."""
+    names = [*_SMALL_FILES, *(f"{TOPUPS}/{i + 1:04d}.json" for i in range(len(publication.topups)))]
+    if publication.rejected is not None:  # then the completion record is of other shards
+        names = [publication.rejected.name, *(name for name in names if name != COMPLETE)]
+    return dict.fromkeys(names, 0) | {f"{DATA}/{s.name}": s.rows for s in publication.completion.shards}
 
 
 def _short_name(name: str) -> str:
@@ -126,7 +149,7 @@ def _choose_folder(source: Path, out: str | Path | None, repo_id: str | None) ->
     return folder
 
 
-def _require_own(folder: Path, dataset: DatasetDirectory) -> None:
+def _require_own(folder: Path, dataset: DatasetDirectory, ledger: Ledger | None) -> None:
     """Refuse a folder that holds anything but an earlier, perhaps unfinished, export of ``dataset``."""
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder}: is a file, not a folder")
@@ -136,8 +159,12 @@ def _require_own(folder: Path, dataset: DatasetDirectory) -> None:
     manifest = folder / MANIFEST
     if not manifest.is_file() or file_sha256(manifest) != dataset.manifest_sha256:
         raise UsageError(f"{folder}: is not empty and no earlier export of {dataset.path}; choose another --out")
-    planned = {s.name for s in dataset.manifest.shards}
-    strangers = [p for p in there if p.name not in (*_SMALL_FILES, DATA)]
+    planned = {s.name for s in dataset.shards}
+    folders = {DATA}
+    if ledger is not None:
+        planned = {name for name, _ in planned_shards(dataset, ledger)}
+        folders |= {TOPUPS, REJECTED}
+    strangers = [p for p in there if p.name not in (*_SMALL_FILES, *folders)]
     strangers += [p for p in (folder / DATA).glob("*") if p.name[0] != "." and p.name not in planned]
     if strangers:
         raise UsageError(
@@ -147,29 +174,60 @@ def _require_own(folder: Path, dataset: DatasetDirectory) -> None:
 
 def _clean(folder: Path) -> None:
     """Remove what a killed run left."""
-    for place in (folder, folder / DATA):
+    for place in (folder, folder / DATA, folder / TOPUPS, folder / REJECTED):
         remove_leftovers(place)
     for cache in folder.glob(f"{CACHE_PREFIX}*"):
         shutil.rmtree(cache, ignore_errors=True)
+
+
+def _write_shards(
+    dataset: DatasetDirectory,
+    completion: Completion,
+    publication: Publication,
+    folder: Path,
+    report: Report | None,
+) -> tuple[Publication, ColumnDigests]:
+    """The publication with what it holds, and what must load back."""
+    if publication.ledger is None:
+        num_bytes, expected = _copy_shards(dataset, completion, folder, report)
+        return replace(publication, num_bytes=num_bytes), expected
+
+    def checked() -> Iterator[PlannedShard]:
+        for shard, record in zip(dataset.shards, completion.shards, strict=True):
+            _report(report, "copying", shard.start, len(dataset))
+            _read_source(dataset, shard, record)
+            yield shard
+
+    _check_space(folder, 2 * sum(record.bytes for record in completion.shards))
+    writer = KeptWriter(dataset, publication.ledger, folder)
+    names = [name for name in publication.schema.names if name != "image"]
+    records, expected = [], ColumnDigests(names)
+    for record, columns in writer.write(checked()):
+        records.append(record)
+        expected.add(columns.to_pydict())
+    rejected = write_rejected(publication.ledger, folder)
+    _report(report, "copying", len(dataset), len(dataset))
+    published = replace(publication.completion, shards=tuple(records))
+    return replace(publication, completion=published, rejected=rejected, num_bytes=writer.num_bytes), expected
 
 
 def _copy_shards(
     dataset: DatasetDirectory, completion: Completion, folder: Path, report: Report | None
 ) -> tuple[int, ColumnDigests]:
     """Copy what is not there yet; the rows' size in memory, and what must load back."""
-    shards = list(zip(dataset.manifest.shards, completion.shards, strict=True))
+    shards = list(zip(dataset.shards, completion.shards, strict=True))
     missing = [record for shard, record in shards if not _is_there(folder / DATA / shard.name, record)]
     _check_space(folder, sum(r.bytes for r in missing) + sum(r.bytes for _, r in shards))
     names, num_bytes, expected = {r.name for r in missing}, 0, ColumnDigests()
     for shard, record in shards:
-        _report(report, "copying", shard.start, len(dataset.manifest))
+        _report(report, "copying", shard.start, len(dataset))
         source = dataset.shard_path(shard)
         size, digests = _read_source(dataset, shard, record)
         num_bytes += size
-        expected.add_planned(dataset.manifest, shard, digests)
+        expected.add_planned(dataset.manifest, shard.shard, digests)
         if record.name in names:
             _copy(source, folder / DATA / shard.name, record)
-    _report(report, "copying", len(dataset.manifest), len(dataset.manifest))
+    _report(report, "copying", len(dataset), len(dataset))
     return num_bytes, expected
 
 
@@ -185,7 +243,7 @@ def _check_space(folder: Path, needed: int) -> None:
         )
 
 
-def _read_source(dataset: DatasetDirectory, shard: Shard, record: ShardRecord) -> tuple[int, list[str]]:
+def _read_source(dataset: DatasetDirectory, shard: PlannedShard, record: ShardRecord) -> tuple[int, list[str]]:
     """Check a shard against its record and the manifest; its size in memory and pixel digests."""
     path = dataset.shard_path(shard)
     if not path.is_file():
@@ -196,9 +254,8 @@ def _read_source(dataset: DatasetDirectory, shard: Shard, record: ShardRecord) -
     digest = file_sha256(path)
     if digest != record.sha256:
         raise VerificationError(f"{path}: SHA-256 {digest[:16]}..., {COMPLETE} says {record.sha256[:16]}...")
-    keys = dataset.manifest.keys(shard.start, shard.start + shard.rows)
     try:
-        check_shard(path, keys)
+        check_shard(path, shard.keys())
     except InputError as error:
         raise VerificationError(str(error)) from None
     file, num_bytes, digests = open_shard(path), 0, []
@@ -228,21 +285,22 @@ def _describe(folder: Path, publication: Publication) -> None:
 
 def _contact_sheet(folder: Path, publication: Publication) -> tuple[bytes, int]:
     manifest = publication.manifest
-    total, shards = len(manifest), manifest.shards
+    total, shards = publication.rows, publication.completion.shards
     count = min(SHEET_COLUMNS * SHEET_ROWS, total)
+    starts = [0, *itertools.accumulate(shard.rows for shard in shards)]
     images = []
     for i in range(count):
         row = i * total // count
-        shard = shards[row // manifest.shard_rows]
-        path = folder / DATA / shard.name
-        data = _image_bytes(path, row - shard.start)
-        images.append(decode_rgb(data, f"{path}, row {row - shard.start}"))
+        number = bisect.bisect_right(starts, row) - 1
+        path = folder / DATA / shards[number].name
+        data = _image_bytes(path, row - starts[number], publication.schema)
+        images.append(decode_rgb(data, f"{path}, row {row - starts[number]}"))
     tile = SHEET_TILE if manifest.settings.output_size > SHEET_TILE else None
     return encode_sheet(contact_sheet(images, min(SHEET_COLUMNS, count), tile)), count
 
 
-def _image_bytes(path: Path, row: int) -> bytes:
-    file = open_shard(path)
+def _image_bytes(path: Path, row: int, schema: Any) -> bytes:
+    file = open_shard(path, schema)
     for group in range(file.metadata.num_row_groups):
         rows = file.metadata.row_group(group).num_rows
         if row < rows:

@@ -123,6 +123,14 @@ def write_table(path: Path, table: pa.Table, vectors: Vectors, header: Embedding
             raise OutputError(f"{path}: cannot be written: {_first_line(error)}") from error
 
 
+def is_embeddings(path: str | Path) -> bool:
+    """Whether a file says of itself that it holds embeddings; false for everything else, also absent."""
+    try:
+        return Path(path).is_file() and _KEY in (pq.read_schema(path).metadata or {})
+    except (pa.ArrowException, OSError):
+        return False
+
+
 def read_header(path: Path) -> EmbeddingsHeader:
     """Check a file's columns and metadata.
 

@@ -25,7 +25,7 @@ def embed_ranges(setup: Mapping[str, Any]) -> Callable[[dict[str, Any], Progress
     """Job: task ``{"start", "stop"}`` puts the vectors that the cache lacks into it, and returns the rows of
     the table with the images that gave none."""
     source = ImageSource.open(setup["source"], setup["columns"])
-    work = _Work(Path(setup["embedder"]), setup["sha256"], Path(setup["cache"]))
+    work = _Work(Path(setup["embedder"]), setup["sha256"], Path(setup["cache"]), setup["mirrored"])
 
     def handle(task: dict[str, Any], progress: Progress) -> dict[str, Any]:
         rows, lost = [], []
@@ -45,13 +45,14 @@ def embed_ranges(setup: Mapping[str, Any]) -> Callable[[dict[str, Any], Progress
 class _Work:
     """Crops that wait for their block, and vectors that wait for their part of the cache."""
 
-    def __init__(self, recognizer: Path, sha256: str, cache: Path) -> None:
+    def __init__(self, recognizer: Path, sha256: str, cache: Path, mirrored: bool) -> None:
         file = read_recognizer(recognizer)
         if file.sha256 != sha256:
             raise InputError(f"{recognizer}: changed while it was used; run the same command again")
         self._file = file
         self._embedder: Embedder | None = None  # made when there is something to embed
         self._cache = EmbeddingCache(cache, file.config.embedding_dim)
+        self._mirrored = mirrored
         self._waiting: dict[bytes, Pixels] = {}  # in the size of the network's input
         self._done: dict[bytes, np.ndarray[Any, np.dtype[np.float32]]] = {}
 
@@ -63,11 +64,11 @@ class _Work:
                 f"{self._file.spectrum}; choose another with --embedder"
             )
         digest = hashlib.sha256(image.pixels.tobytes()).hexdigest()
-        mirrored = image.side == "image_right"
+        mirrored = (image.side == "image_right") != self._mirrored
         key = cache_key(digest, mirrored)
         if not (key in self._cache or key in self._done or key in self._waiting):
             self._embedder = self._embedder or Embedder(self._file)
-            self._waiting[key] = self._embedder.oriented(image.pixels, image.side, image.where)
+            self._waiting[key] = self._embedder.oriented(image.pixels, self._turn(image.side), image.where)
             if len(self._waiting) == BLOCK:
                 self._embed()
         texts = (image.source_id, image.subject, image.side, image.spectrum, image.sample)
@@ -85,6 +86,12 @@ class _Work:
             vectors = self._embedder.embed_oriented(np.stack(list(self._waiting.values())))
             self._done.update(zip(self._waiting, vectors, strict=True))
             self._waiting = {}
+
+    def _turn(self, side: str | None) -> str | None:
+        """The side that brings a crop into the orientation searched for."""
+        if not self._mirrored:
+            return side
+        return "image_left" if side == "image_right" else "image_right"
 
 
 def _fault(image: SourceImage) -> str | None:

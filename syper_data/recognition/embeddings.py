@@ -25,7 +25,8 @@ from syper_data.dataset.directory import COMPLETE, DATA, MANIFEST
 from syper_data.dataset.lock import folder_lock
 from syper_data.errors import InputError, UsageError
 from syper_data.execution import open_pool
-from syper_data.imaging.source import HUB, ImageSource, SourceImage
+from syper_data.imaging.hub_source import HUB
+from syper_data.imaging.source import ImageSource, SourceImage
 from syper_data.recognition.bundled import find_recognizer
 from syper_data.recognition.embedding_cache import EmbeddingCache, cache_key
 from syper_data.recognition.embedding_table import (
@@ -135,6 +136,7 @@ def embed(
     out: str | Path | None = None,
     cache: str | Path | None = None,
     columns: Mapping[str, str] | None = None,
+    mirrored: bool = False,
     workers: int | None = None,
     report: Report | None = None,
 ) -> Embeddings:
@@ -142,9 +144,10 @@ def embed(
 
     ``images`` is a folder, Parquet, a dataset directory, ``hf:OWNER/NAME``, or an opened source;
     ``columns`` maps our column names to its own. Crops are square; those of ``side`` ``image_right`` are
-    mirrored. ``embedder`` is a bundled name or a recognizer file, by default the teacher of the
-    images' spectrum. ``out`` is the Parquet file to write. Computed vectors are kept in the folder
-    ``cache``, by default ``OUT.cache``, under the digests of pixels and recognizer; also after a kill.
+    mirrored; ``mirrored`` mirrors all once more, for a search in the other orientation. ``embedder`` is a
+    bundled name or a recognizer file, by default the teacher of the images' spectrum. ``out`` is the
+    Parquet file to write. Computed vectors are kept in the folder ``cache``, by default ``OUT.cache``,
+    under the digests of pixels and recognizer; also after a kill.
 
     ``report`` is called with images done and their number. All vectors are held in memory.
 
@@ -172,7 +175,7 @@ def embed(
         folder = root / f"{recognizer.sha256[:32]}-{_machine()}"
         with folder_lock(folder):
             remove_leftovers(folder)
-            rows, lost = _compute(source, recognizer, folder, workers, report)
+            rows, lost = _compute(source, recognizer, folder, mirrored, workers, report)
             made = _gathered(source, rows, lost, recognizer, folder)
     if target is not None:
         made.write(target)
@@ -180,7 +183,12 @@ def embed(
 
 
 def _compute(
-    source: ImageSource, recognizer: RecognizerFile, cache: Path, workers: int | None, report: Report | None
+    source: ImageSource,
+    recognizer: RecognizerFile,
+    cache: Path,
+    mirrored: bool,
+    workers: int | None,
+    report: Report | None,
 ) -> tuple[list[list[Any]], list[list[str]]]:
     """Rows of the table and images without one, in the source's order; the vectors go into the cache."""
     local = not source.path.startswith(HUB)
@@ -190,6 +198,7 @@ def _compute(
         "embedder": str(recognizer.path.resolve()),
         "sha256": recognizer.sha256,
         "cache": str(cache.resolve()),
+        "mirrored": mirrored,
     }
     total, done = len(source), 0
     wanted = workers or os.cpu_count() or 1

@@ -2,44 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from syper_data.dataset.atomic import remove_leftovers, write_atomically
+from syper_data.dataset.atomic import remove_leftovers
 from syper_data.dataset.directory import (
     DATA,
-    DRIFT,
     MANIFEST,
     DatasetDirectory,
-    ShardRecord,
+    Plan,
+    read_topups,
 )
 from syper_data.dataset.lock import folder_lock
-from syper_data.dataset.manifest import Manifest
-from syper_data.dataset.shards import check_shard
-from syper_data.errors import DriftError, InputError, OutputError, UsageError
-from syper_data.execution import open_pool
+from syper_data.dataset.manifest import Manifest, sha256_hex
+from syper_data.errors import DriftError, InputError, UsageError
 from syper_data.gan.bundled import find_by_digest, find_generator, open_generator
 from syper_data.sampling.environment import current_environment, differences, require_device, require_same
+from syper_data.sampling.making import Report, accepted_drift, make_missing
 from syper_data.sampling.plan import paper_options, plan_manifest, plan_runs, plan_settings
-from syper_data.sampling.worker import shard_record
-
-BYTES_PER_PIXEL = 3.0  # an upper bound for the space check: uncompressed RGB
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Images done of those this run has to make; ``done`` counts up to ``total``."""
-
-    done: int
-    total: int
-
-
-Report = Callable[[Progress], None]
 
 
 def sample(
@@ -68,10 +49,10 @@ def sample(
 
     ``n`` images take seeds ``seed_start ..``; ``seeds`` (``"0-99,250"``) replaces both. A
     conditional generator needs ``label`` or ``per_label``. ``preset="syper-paper"`` is the
-    published procedure. ``from_manifest`` remakes the dataset of a manifest and excludes every
-    option that the manifest decides. ``workers`` processes (default: one a core) run one thread
-    each; their number changes no byte. ``resize_filter`` (Lanczos) belongs to
-    ``output_size``. ``report`` is called as images are done.
+    published procedure. ``from_manifest`` remakes the dataset of a manifest, with the top-ups in the
+    folder ``topups`` beside it, and excludes every option that the manifest decides. ``workers``
+    processes (default: one a core) run one thread each; their number changes no byte.
+    ``resize_filter`` (Lanczos) belongs to ``output_size``. ``report`` is called as images are done.
 
     Raises:
         UsageError: options that contradict each other or are out of range.
@@ -83,12 +64,9 @@ def sample(
     _check_folder(out)
     if workers is not None and not 1 <= workers <= 1024:
         raise UsageError(f"--workers is {workers}: must lie in 1..1024")
+    topups: tuple[Plan, ...] = ()
     if from_manifest is not None:
-        source = Path(from_manifest)
-        try:
-            manifest = Manifest.from_json(source.read_bytes(), str(source))
-        except OSError as error:
-            raise InputError(f"{source}: cannot be read: {error.strerror}") from error
+        manifest, topups = _read_plans(Path(from_manifest))
         require_device(manifest.settings.device)
         generator_path = find_by_digest(manifest.generator.sha256, generator)
     else:
@@ -110,7 +88,7 @@ def sample(
         generator_path = find_generator(generator)
     with folder_lock(out):
         try:
-            return _make(out, manifest, generator_path, workers, accept_drift, report)
+            return _make(out, manifest, topups, generator_path, workers, accept_drift, report)
         finally:  # what ended workers left behind
             for folder in (out, out / DATA):
                 remove_leftovers(folder)
@@ -119,6 +97,7 @@ def sample(
 def _make(
     out: Path,
     manifest: Manifest,
+    topups: tuple[Plan, ...],
     generator_path: Path,
     workers: int | None,
     accept_drift: bool,
@@ -127,54 +106,30 @@ def _make(
     for folder in (out, out / DATA):
         remove_leftovers(folder)
     dataset, drift = _open_or_create(out, manifest, accept_drift)
-    unplanned = dataset.unplanned_files()
-    if unplanned:
-        raise InputError(f"{unplanned[0]}: not planned by {MANIFEST}; move it away")
-    missing = dataset.missing_shards()
-    record = dataset.completion()
-    if not missing and record is not None:
-        for shard, entry in zip(dataset.manifest.shards, record.shards, strict=True):
-            path = dataset.shard_path(shard)
-            if path.stat().st_size != entry.bytes:
-                raise InputError(f"{path}: damaged; remove this file and run the same command again")
-        return dataset
-    shards, gone = dataset.manifest.shards, {s.index for s in missing}
-    for shard in shards:
-        if shard.index not in gone:
-            keys = dataset.manifest.keys(shard.start, shard.start + shard.rows)
-            try:
-                check_shard(dataset.shard_path(shard), keys)
-            except InputError as error:
-                raise InputError(f"{error}; remove this file and run the same command again") from None
-    records: dict[int, ShardRecord] = {}
-    total, done = sum(s.rows for s in missing), 0
-    if missing:
-        _check_space(out, manifest, total)
-        count = min(workers or os.cpu_count() or 1, len(missing))
-        if manifest.settings.device == "cuda":
-            count = 1
-        setup = {"dataset": str(out.resolve()), "generator": str(generator_path.resolve())}
-        threads = manifest.settings.threads_per_worker
-        with open_pool("syper_data.sampling.worker:make_shards", setup, workers=count, threads=threads) as pool:
-            for answer in pool.run({"shard": s.index} for s in missing):
-                if "progress" in answer:
-                    done += answer["progress"]
-                    if report is not None:
-                        report(Progress(done, total))
-                    continue
-                shard = shards[answer["task"]["shard"]]
-                result = answer["result"]
-                records[shard.index] = ShardRecord(shard.name, shard.rows, result["bytes"], result["sha256"])
-    in_order = tuple(records.get(s.index) or shard_record(dataset.shard_path(s), s) for s in shards)
-    dataset.complete(in_order, drift)
-    return dataset
+    for plan in topups[len(dataset.topups) :]:
+        dataset = dataset.add_topup(plan.manifest)
+    if dataset.missing_shards():
+        for plan in dataset.topups:
+            drift = accepted_drift(dataset, plan.manifest.environment, accept_drift)
+    return make_missing(dataset, generator_path, workers, drift, report)
+
+
+def _read_plans(source: Path) -> tuple[Manifest, tuple[Plan, ...]]:
+    try:
+        data = source.read_bytes()
+    except OSError as error:
+        raise InputError(f"{source}: cannot be read: {error.strerror}") from error
+    manifest = Manifest.from_json(data, str(source))
+    if manifest.parent_sha256 is not None:
+        raise InputError(f"{source}: is the plan of a top-up; give the manifest.json of its dataset")
+    return manifest, read_topups(source.parent, Plan(manifest, sha256_hex(data)))
 
 
 def _open_or_create(
     out: Path, manifest: Manifest, accept_drift: bool
 ) -> tuple[DatasetDirectory, tuple[dict[str, Any], ...]]:
-    here = current_environment(manifest.settings)
     if not (out / MANIFEST).exists():
+        here = current_environment(manifest.settings)
         strangers = [p for f in (out / DATA, out) if f.is_dir() for p in f.iterdir() if p != out / DATA]
         names = sorted(p.relative_to(out).as_posix() for p in strangers if not p.name.startswith("."))
         if names:
@@ -187,17 +142,7 @@ def _open_or_create(
         _require_same_plan(dataset.manifest, manifest, out)
         if dataset.completion() is not None and not dataset.missing_shards():
             return dataset, ()
-    drift = _recorded_drift(out)
-    found = differences(dataset.manifest.environment, here)
-    if found:
-        if not accept_drift:
-            require_same(dataset.manifest.environment, here, str(out / MANIFEST))
-        present = [s.name for s in dataset.manifest.shards if dataset.shard_path(s).exists()]
-        entry = {"environment": here, "differences": found, "shards_before": present}
-        if entry not in drift:
-            drift = (*drift, entry)
-            write_atomically(out / DRIFT, json.dumps(list(drift), indent=2) + "\n")
-    return dataset, drift
+    return dataset, accepted_drift(dataset, dataset.manifest.environment, accept_drift)
 
 
 def _require_same_plan(theirs: Manifest, ours: Manifest, out: Path) -> None:
@@ -229,17 +174,6 @@ def _describe_runs(manifest: Manifest) -> str:
     return f"{first.start}-{first.stop - 1}{label}{more}"
 
 
-def _recorded_drift(out: Path) -> tuple[dict[str, Any], ...]:
-    file = out / DRIFT
-    if not file.exists():
-        return ()
-    try:
-        content = json.loads(file.read_bytes())
-        return tuple(dict(entry) for entry in content)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{file}: not a readable drift record") from error
-
-
 def _with_preset(
     preset: str, options: dict[str, Any], n: int | None, seeds: object, per_label: object
 ) -> tuple[dict[str, Any], int | None]:
@@ -266,12 +200,3 @@ def _check_folder(out: Path) -> None:
     for folder in (out, *out.resolve().parents):
         if folder.exists() and not folder.is_dir():
             raise UsageError(f"{folder}: is a file, so {out} cannot be made in it; choose another --out")
-
-
-def _check_space(out: Path, manifest: Manifest, images: int) -> None:
-    """Refuse early where even one shard's worth of space is missing; later shortage is caught too."""
-    size = manifest.settings.output_size
-    needed = min(images, manifest.shard_rows) * size * size * BYTES_PER_PIXEL
-    free = shutil.disk_usage(out).free
-    if free < needed / 10:  # even well compressed images would not fit
-        raise OutputError(f"{out}: {free / 1e6:.0f} MB free, one shard needs up to {needed / 1e6:.0f} MB")

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from syper_data.dataset.directory import COMPLETE, DatasetDirectory
-from syper_data.dataset.manifest import Shard, sha256_hex
+from syper_data.dataset.directory import COMPLETE, REJECTED, DatasetDirectory, PlannedShard
+from syper_data.dataset.manifest import sha256_hex
 from syper_data.dataset.shards import file_sha256, open_shard, read_shard
 from syper_data.errors import InputError, UsageError, VerificationError
 from syper_data.execution import open_pool
@@ -49,7 +49,7 @@ def verify(
     accept_drift: bool = False,
     report: Report | None = None,
 ) -> Verification:
-    """Check a dataset directory and raise at the first thing that is wrong, named.
+    """Check a dataset directory, its top-ups included, and raise at the first thing that is wrong, named.
 
     In order: manifest, completion record, names of the shards; of each shard its size and digest,
     row count, and of each row the key and that the image decodes (for lossless formats: to the
@@ -62,9 +62,11 @@ def verify(
         InputError: no dataset, or not complete. DriftError: this machine can't give the same bytes.
     """
     dataset = DatasetDirectory.open(Path(path))
-    total = len(dataset.manifest)
+    total = len(dataset)
     count = _row_count(rows, total)
     record = dataset.completion()
+    if record is None and (dataset.path / REJECTED).is_dir():
+        dataset.require_complete()  # says that kept images alone can't be verified
     unplanned = dataset.unplanned_files()
     if unplanned:
         raise VerificationError(f"{unplanned[0]}: a shard that the manifest does not plan")
@@ -72,7 +74,7 @@ def verify(
         dataset.require_complete()
         raise AssertionError("unreachable")
     digests: list[str] = []
-    for shard, entry in zip(dataset.manifest.shards, record.shards, strict=True):
+    for shard, entry in zip(dataset.shards, record.shards, strict=True):
         _check_shard_file(dataset, shard, entry.bytes, entry.sha256)
         digests += _check_rows(dataset, shard)
         if report is not None:
@@ -81,9 +83,11 @@ def verify(
     if count:
         require_device(dataset.manifest.settings.device)
         here = current_environment(dataset.manifest.settings)
-        drifted = bool(differences(dataset.manifest.environment, here) or record.drift)
+        environments = [plan.manifest.environment for plan in dataset.plans]
+        drifted = bool(record.drift) or any(differences(there, here) for there in environments)
         if drifted and not accept_drift:
-            require_same(dataset.manifest.environment, here, str(dataset.path))
+            for there in environments:
+                require_same(there, here, str(dataset.path))
             raise VerificationError(
                 f"{dataset.path / COMPLETE}: made in more than one environment; verify it with --accept-drift"
             )
@@ -100,7 +104,7 @@ def _row_count(rows: int | str, total: int) -> int:
     return min(rows, total)
 
 
-def _check_shard_file(dataset: DatasetDirectory, shard: Shard, size: int, sha256: str) -> None:
+def _check_shard_file(dataset: DatasetDirectory, shard: PlannedShard, size: int, sha256: str) -> None:
     path = dataset.shard_path(shard)
     if not path.is_file():
         raise VerificationError(f"{path}: missing")
@@ -112,10 +116,10 @@ def _check_shard_file(dataset: DatasetDirectory, shard: Shard, size: int, sha256
         raise VerificationError(f"{path}: SHA-256 {digest[:16]}..., {COMPLETE} says {sha256[:16]}...")
 
 
-def _check_rows(dataset: DatasetDirectory, shard: Shard) -> list[str]:
+def _check_rows(dataset: DatasetDirectory, shard: PlannedShard) -> list[str]:
     """The recorded pixel digests of a shard, its rows checked."""
     path, settings = dataset.shard_path(shard), dataset.manifest.settings
-    keys = dataset.manifest.keys(shard.start, shard.start + shard.rows)
+    keys = shard.keys()
     try:
         found = open_shard(path).metadata.num_rows
     except InputError as error:
@@ -154,26 +158,18 @@ def _regenerate(
     workers: int | None,
     report: Report | None,
 ) -> int:
-    manifest = dataset.manifest
-    block, total = manifest.settings.block_size, len(manifest)
-    chosen = sorted({i * total // count for i in range(count)})
-    blocks = sorted({row // block for row in chosen})
-    exact = count == total or None
-    span = 10 if exact else 1  # blocks a task
-    tasks = [
-        {"start": b * block, "stop": min((b + span) * block, total), "images": drifted}
-        for b in (range(0, -(-total // block), span) if exact else blocks)
-    ]
+    chosen = sorted({i * len(dataset) // count for i in range(count)})
+    tasks = _blocks_of(dataset, chosen, images=drifted)
     wanted, worst, done = set(chosen), 0, 0
     setup = {"dataset": str(dataset.path.resolve()), "generator": str(weights.resolve())}
     stored = _StoredImages(dataset)
     limit = max(1, min(workers or _cores(), len(tasks)))
     job = "syper_data.sampling.worker:remake_rows"
-    with open_pool(job, setup, workers=limit, threads=manifest.settings.threads_per_worker) as pool:
+    with open_pool(job, setup, workers=limit, threads=dataset.manifest.settings.threads_per_worker) as pool:
         for answer in pool.run(tasks):
             if "progress" in answer:
                 continue
-            start, result = answer["task"]["start"], answer["result"]
+            start, result = answer["task"]["first_row"], answer["result"]
             for offset, pixels in enumerate(result["pixels"]):
                 row = start + offset
                 if row not in wanted:
@@ -189,6 +185,22 @@ def _regenerate(
     return worst
 
 
+def _blocks_of(dataset: DatasetDirectory, rows: list[int], images: bool) -> list[dict[str, Any]]:
+    """The tasks that make these rows again: whole blocks of the plan that each row belongs to."""
+    block = dataset.manifest.settings.block_size
+    span = block * (10 if len(rows) == len(dataset) else 1)
+    tasks, first = [], 0
+    for number, plan in enumerate(dataset.plans):
+        total = len(plan.manifest)
+        for start in sorted({(row - first) // span * span for row in rows if first <= row < first + total}):
+            stop = min(start + span, total)
+            tasks.append(
+                {"plan": number, "start": start, "stop": stop, "first_row": first + start, "images": images}
+            )
+        first += total
+    return tasks
+
+
 class _StoredImages:
     """Random access to a dataset's rows, for comparison with what was made again."""
 
@@ -198,12 +210,12 @@ class _StoredImages:
         self._images: list[bytes] = []
 
     def _at(self, row: int) -> tuple[bytes, str]:
-        shard = self.dataset.manifest.shards[row // self.dataset.manifest.shard_rows]
+        shard = next(s for s in reversed(self.dataset.shards) if s.start <= row)
         path = self.dataset.shard_path(shard)
         if self._shard != shard.index:
             self._images = [v["image"]["bytes"] for v in read_shard(path, ["image"])]
             self._shard = shard.index
-        seed, label = self.dataset.manifest.keys(row, row + 1)[0]
+        seed, label = shard.keys()[row - shard.start]
         where = f"{path}, row {row - shard.start} (seed {seed}, label {_name(label)})"
         return self._images[row - shard.start], where
 

@@ -22,7 +22,8 @@ def defaults_of(command: click.Command) -> dict[str, object]:
 
 
 COMMANDS = (
-    "convert", "convert_recognizer", "crop", "embed", "evaluate", "export_hf", "release", "sample", "verify",
+    "convert", "convert_recognizer", "crop", "embed", "evaluate", "export_hf", "filter", "release", "sample",
+    "top_up", "verify",
 )  # fmt: skip
 
 
@@ -31,7 +32,7 @@ def test_options_are_the_functions_parameters(name: str) -> None:
     command: click.Command = import_module(f"syper_data.cli.{name}").command
     options = {k: v for k, v in defaults_of(command).items() if k not in CLI_ONLY}
     parameters = {
-        k: p.default
+        k: None if p.default is p.empty else p.default
         for k, p in inspect.signature(getattr(syper_data, name)).parameters.items()
         if p.kind is inspect.Parameter.KEYWORD_ONLY and k not in API_ONLY
     }

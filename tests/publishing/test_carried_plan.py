@@ -11,7 +11,7 @@ import syper_data
 from small_dataset import make_dataset
 from syper_data.errors import VerificationError
 from syper_data.publishing import export as export_module
-from syper_data.publishing.carried_plan import carry_manifest
+from syper_data.publishing.carried_plan import carry_plans
 from syper_data.publishing.export import export_hf
 
 
@@ -78,4 +78,4 @@ def test_a_manifest_that_changes_during_the_export_is_named(tmp_path: Path) -> N
     dataset = make_dataset(tmp_path / "syper", 5)
     (dataset.path / "manifest.json").write_text("{}")
     with pytest.raises(VerificationError, match="was changed while it was exported"):
-        carry_manifest(dataset, tmp_path / "out")
+        carry_plans(dataset, tmp_path / "out")

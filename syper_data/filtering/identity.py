@@ -1,0 +1,295 @@
+"""From images to the identity audit: which network, which embeddings, and what the ledger records of it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from syper_data.dataset.directory import DatasetDirectory
+from syper_data.dataset.shards import file_sha256
+from syper_data.errors import InputError, UsageError
+from syper_data.filtering.auditor import Auditor
+from syper_data.filtering.embedding_set import EmbeddingSet
+from syper_data.filtering.overlap import audit_with_auditors
+from syper_data.filtering.overlap_result import OverlapResult
+from syper_data.filtering.scoring import CACHE, Report
+from syper_data.filtering.settings import FilterSettings
+from syper_data.filtering.typicality import Typicality, typicality
+from syper_data.imaging.source import ImageSource, SourceImage, canonical
+from syper_data.recognition.bundled import (
+    bundled_recognizers,
+    default_auditors,
+    default_teacher,
+    find_recognizer,
+)
+from syper_data.recognition.embedder import Embedder, load_embedder
+from syper_data.recognition.embedding_table import is_embeddings, read_header
+from syper_data.recognition.embeddings import Embeddings, embed
+
+OVERLAP, DUPLICATE = "resembles a real person", "near-duplicate"
+
+SCORES = {  # what the published columns are
+    "nearest_similarity": "cosine similarity to the nearest real image of the identity audit",
+    "typicality": "mean cosine similarity to the nearest real images",
+    "centre_similarity": "cosine similarity to the nearest real eye's mean",
+    "duplicate_of_seed": "seed of the earlier image that this one repeats, else null",
+    "duplicate_similarity": "cosine similarity to the nearest other image of the dataset",
+}
+
+Bools = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+@dataclass(frozen=True)
+class IdentityAudit:
+    """Columns of the ledger [n], who is flagged, who repeats an earlier image, who is like no real image
+    (None: not decided), and the figures."""
+
+    scores: dict[str, Any]
+    flagged: Bools | None
+    duplicate: Bools | None
+    untypical: Bools | None
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class People:
+    """Real people as images, or as a file of embeddings."""
+
+    role: str
+    given: str
+    source: ImageSource | None
+
+    @classmethod
+    def open(cls, role: str, given: str, settings: FilterSettings) -> People:
+        if is_embeddings(given):
+            if not sum(len(part) for part in Embeddings.blocks(given)):  # every vector is checked
+                raise InputError(f"{given}: the {role} is empty: it holds no embedding")
+            return cls(role, given, None)
+        source = ImageSource.open(given, settings.columns)
+        if not len(source):
+            raise InputError(f"{given}: the {role} is empty: it holds no image")
+        for part in source.tables:
+            if part.damage is not None:
+                raise InputError(part.damage)
+        return cls(role, given, source)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether a column names the people."""
+        return self.source is not None and any(
+            self.source.columns.get("subject", "subject") in part.names for part in self.source.tables
+        )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Whom to compare with, opened and checked, and the recognizer files to do it with."""
+
+    people: tuple[People, ...]  # the reference, then the calibration, if there is one
+    networks: tuple[Path, ...]
+
+    @classmethod
+    def open(cls, settings: FilterSettings, spectrum: str) -> Comparison:
+        """Check all that can be checked before long work.
+
+        Raises:
+            InputError: nothing usable there, embeddings that are not finite or of another network.
+        """
+        assert settings.reference is not None
+        people = [People.open("reference", settings.reference, settings)]
+        if settings.calibration is not None:
+            people.append(People.open("calibration", settings.calibration, settings))
+        return cls(tuple(people), tuple(_networks(settings, people[0], spectrum)))
+
+
+def audit_identities(
+    dataset: DatasetDirectory,
+    settings: FilterSettings,
+    comparison: Comparison,
+    workers: int | None,
+    report: Report | None,
+) -> IdentityAudit:
+    """Embed the dataset and the real people, and search the one among the other.
+
+    Raises:
+        InputError: real images that can't be read, people that a network was trained on.
+        UsageError: too few people for the FPIR.
+    """
+    people, reference = comparison.people, comparison.people[0]
+    both = all(p.source is not None for p in people)
+
+    def vectors(place: People | None, network: Path, mirrored: bool) -> Embeddings:
+        what = f"embedding {'the images' if place is None else place.role}{', mirrored' if mirrored else ''}"
+        return _embedded(dataset, place, network, mirrored, what, workers, report)
+
+    auditors = []
+    for network in comparison.networks:
+        embedder = load_embedder(network)
+        sets: dict[str, Any] = {}
+        for mirrored in (False, True) if both else (False,):
+            suffix = "_mirrored" if mirrored else ""
+            sets[f"synthetic{suffix}"] = vectors(None, network, mirrored)
+            for place in people:
+                images = place.source is not None
+                sets[f"{place.role}{suffix}"] = vectors(place, network, mirrored) if images else Path(place.given)
+        known = embedder.identities if embedder.identities_known else None
+        auditors.append(Auditor(**sets, identities=known, embed=_embed_with(embedder)))
+    if report is not None:
+        report("searching", 0, len(dataset))
+    result = audit_with_auditors(
+        auditors,
+        fpir=settings.fpir,
+        neighbours=settings.neighbours,
+        reference_images=None if reference.source is None else _images_of(reference.source),
+        allow_seen_identities=settings.allow_seen_identities,
+        threads=workers or os.cpu_count() or 1,
+    )
+    if report is not None:
+        report("searching", len(dataset), len(dataset))
+    tables = {place.role: _table(auditors[0], place.role) for place in people}  # the same images for every auditor
+    typical = None
+    if settings.typicality:
+        typical = typicality(
+            EmbeddingSet.of(auditors[0].synthetic, "synthetic"),
+            EmbeddingSet.of(auditors[0].reference, "reference"),
+            neighbours=settings.neighbours,
+            rate=settings.false_rejection_rate,
+            threads=workers or os.cpu_count() or 1,
+        )
+    return _recorded(dataset, result, tables, typical)
+
+
+def _networks(settings: FilterSettings, reference: People, spectrum: str) -> list[Path]:
+    """The recognizer files: those asked for; that of an embeddings file; two auditors where the people of
+    the reference are known, so that nobody is judged by a network that was trained on them; the teacher."""
+    if reference.source is None:
+        header = read_header(Path(reference.given))
+        asked = [find_recognizer(name, spectrum=spectrum) for name in settings.embedder]
+        for path in asked or bundled_recognizers().values():
+            if file_sha256(path) == header.embedder_sha256:
+                return [path]
+        raise InputError(
+            f"{reference.given}: was made by {header.embedder_name} (SHA-256 {header.embedder_sha256[:12]}), "
+            "which is needed to embed the dataset, too; give its file: --embedder FILE"
+        )
+    names = settings.embedder or (default_auditors(spectrum) if reference.labelled else ())
+    found = [find_recognizer(name, spectrum=spectrum) for name in names or (default_teacher(spectrum),)]
+    if len({file_sha256(path) for path in found}) < len(found):
+        raise UsageError("--embedder: the same recognizer is named twice")
+    return found
+
+
+def _embedded(
+    dataset: DatasetDirectory,
+    place: People | None,
+    network: Path,
+    mirrored: bool,
+    what: str,
+    workers: int | None,
+    report: Report | None,
+) -> Embeddings:
+    made = embed(
+        dataset.path if place is None or place.source is None else place.source,
+        embedder=network,
+        cache=dataset.path / CACHE / "embeddings",
+        mirrored=mirrored,
+        workers=workers,
+        report=None if report is None else lambda at, of: report(what, at, of),
+    )
+    if made.unreadable:
+        lost, role = made.unreadable, "dataset" if place is None else place.role
+        raise InputError(
+            f"{len(lost)} of {len(made) + len(lost)} images of the {role} can't be used, and an audit must see "
+            f"them all; repair or remove them (the first: {lost[0].reason})"
+        )
+    if place is None:
+        keys = list(zip(made.table["seed"].to_pylist(), made.table["label"].to_pylist(), strict=True))
+        if keys != dataset.keys():
+            raise InputError(f"{dataset.path}: its images are not those of its plans; syper-data verify says more")
+    return made
+
+
+def _table(auditor: Auditor, role: str) -> pa.Table:
+    given = getattr(auditor, role)
+    return given.table if isinstance(given, Embeddings) else Embeddings.read(given).table
+
+
+def _embed_with(embedder: Embedder) -> Callable[[list[Any]], Any]:
+    return lambda images: embedder.embed(images)
+
+
+def _images_of(source: ImageSource) -> Callable[[Sequence[int]], list[Any]]:
+    def images(rows: Sequence[int]) -> list[Any]:
+        found = [next(source.read(int(row), int(row) + 1)) for row in rows]
+        return [canonical(entry) for entry in found if isinstance(entry, SourceImage)]
+
+    return images
+
+
+def _recorded(
+    dataset: DatasetDirectory, result: OverlapResult, tables: dict[str, pa.Table], typical: Typicality | None
+) -> IdentityAudit:
+    names = tables["reference"]["source_id"].to_pylist()
+    nearest = result.similarity.astype(np.float64)
+    scores: dict[str, Any] = {
+        "nearest_reference": pa.array([names[row] for row in result.nearest[:, 0]], pa.string()),
+        "nearest_similarity": nearest[:, 0],
+    }
+    if result.centre is not None:
+        scores["centre_similarity"] = result.centre.astype(np.float64)
+    duplicate = None
+    if result.duplicates is not None:
+        duplicate = result.duplicates.duplicate_of >= 0
+        keys = dataset.keys()
+        repeated = [keys[row][0] if row >= 0 else None for row in result.duplicates.duplicate_of]
+        scores["duplicate_of_seed"] = pa.array(repeated, pa.int64())
+        scores["duplicate_similarity"] = result.duplicates.similarity.astype(np.float64)
+    record = result.to_dict() | {role: _described(table) for role, table in tables.items()}
+    untypical = None
+    if typical is not None:
+        scores["typicality"] = typical.score
+        untypical = typical.score < typical.threshold
+        record["typicality"] = typical.to_dict()
+    return IdentityAudit(scores, result.flagged, duplicate, untypical, record | {"summary": summary(record)})
+
+
+def _described(table: pa.Table) -> dict[str, Any]:
+    """Counts and digest of real people; no name of a file or a person."""
+    subjects, digests = set(table["subject"].to_pylist()), table["pixel_sha256"].to_pylist()
+    return {
+        "images": len(table),
+        "people": None if None in subjects else len(subjects),
+        "sha256": hashlib.sha256("\n".join(map(str, digests)).encode("ascii")).hexdigest(),
+    }
+
+
+def summary(overlap: dict[str, Any]) -> list[str]:
+    """What the figures say, one sentence or two each, fit for a card: no name of a person or a file."""
+    real, names = overlap["reference"], " and ".join(n["name"] for n in overlap["networks"])
+    of = "" if real["people"] is None else f" of {real['people']:,} people"
+    lines = [f"Every image was searched among {real['images']:,} real images{of}, with the recognizer {names}."]
+    found = overlap["excess"]
+    if found is not None:
+        flagged, expected, excess = found["flagged"], found["expected"], found["excess"]
+        lines.append(
+            f"At a false-positive identification rate of {overlap['fpir']:.3g} an image, {flagged['value']:.0f} "
+            f"are flagged and {expected['value']:.1f} expected by chance: {excess['value']:+.1f} in excess "
+            f"(95 % interval {excess['low']:+.1f} to {excess['high']:+.1f})."
+        )
+    if overlap["second_samples"] is not None:
+        rate = overlap["second_samples"]["found"]
+        lines.append(
+            f"Another image of an eye of the reference, withheld, is found with a rate of {rate['value']:.1%} "
+            f"({rate['low']:.1%} to {rate['high']:.1%})."
+        )
+    if overlap["copies"]:
+        rates = ", ".join(f"{copy['kind']} {copy['flagged']['value']:.0%}" for copy in overlap["copies"])
+        lines.append(f"Planted copies of real images that are found: {rates}.")
+    return [*lines, *overlap["notes"]]

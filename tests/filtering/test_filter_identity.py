@@ -1,0 +1,167 @@
+"""``filter`` against real people: who is flagged, what is recorded, and what is refused before long work."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import syper_data
+from drawn_crops import drawn_eye, png, write_crops
+from simulated_people import People
+from small_dataset import make_dataset
+from small_recognizers import save_random_recognizer
+from syper_data.dataset.directory import DatasetDirectory
+from syper_data.errors import InputError
+from syper_data.filtering.filter import FILTER
+from syper_data.filtering.ledger import LEDGER, read_ledger
+from syper_data.recognition.recognizer_file import read_recognizer
+
+LEAKED = (2, 5, 11)  # seeds of synthetic images that are somebody's real ones
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_random_recognizer(tmp_path_factory.mktemp("network") / "random.safetensors")
+
+
+def real_eyes() -> list[Any]:
+    """Two images of each of 30 people; three people's first image is a synthetic one as well."""
+    images = [drawn_eye(1000 + i // 2, 32) for i in range(60)]
+    images = [np.roll(x, i % 2, axis=1) for i, x in enumerate(images)]
+    for person, seed in enumerate(LEAKED):
+        images[2 * person] = drawn_eye(seed, 32)
+        images[2 * person + 1] = np.roll(drawn_eye(seed, 32), 1, axis=1)
+    return images
+
+
+def synthetic(path: Path) -> DatasetDirectory:
+    return make_dataset(path, 16, draw=lambda seed: drawn_eye(seed, 32))
+
+
+def audit(path: Path, **options: Any) -> Any:
+    return syper_data.filter(path, workers=1, **options)
+
+
+def test_copies_of_real_people_are_flagged_and_the_audit_says_how_well_it_sees(
+    tmp_path: Path, network: Path
+) -> None:
+    dataset = synthetic(tmp_path / "eyes")
+    reference = write_crops(tmp_path / "real.parquet", real_eyes())
+    told: list[str] = []
+    options = {"reference": reference, "embedder": [network], "fpir": 0.1, "typicality": True}
+    options |= {"false_rejection_rate": 0.05}
+    result = audit(dataset.path, **options, report=lambda stage, at, total: told.append(stage))
+    rows = {row["seed"]: row for row in read_ledger(dataset).table.to_pylist()}
+    for seed in LEAKED:
+        assert rows[seed]["reasons"][0] == "resembles a real person"
+        assert rows[seed]["nearest_reference"] == f"real.parquet#{2 * LEAKED.index(seed)}"
+        assert rows[seed]["nearest_similarity"] == pytest.approx(1, abs=1e-5)
+        assert rows[seed]["centre_similarity"] <= rows[seed]["nearest_similarity"] + 1e-6
+    overlap = result.figures["overlap"]
+    flagged = sum("resembles a real person" in row["reasons"] for row in rows.values())
+    assert overlap["excess"]["flagged"]["value"] == flagged >= 3
+    assert overlap["excess"]["expected"]["value"] == pytest.approx(1.6)
+    assert overlap["reference"]["images"] == 60 and overlap["reference"]["people"] == 30
+    assert overlap["networks"][0]["sha256"] == read_recognizer(network).sha256
+    assert overlap["networks"][0]["both_orientations"]
+    typical = overlap["typicality"]
+    below = [seed for seed, row in rows.items() if row["typicality"] < typical["threshold"]]
+    assert [seed for seed, row in rows.items() if "untypical" in row["reasons"]] == below
+    assert typical["rejected"] == len(below) and typical["real_images"] == 60
+    kinds = {copy["kind"]: copy["flagged"]["value"] for copy in overlap["copies"]}
+    assert kinds["mirrored"] == pytest.approx(1)
+    assert any("expected by chance" in line for line in overlap["summary"])
+    assert "real.parquet" not in " ".join(overlap["summary"])
+    assert json.loads((dataset.path / FILTER).read_text()) == result.figures
+    stages = list(dict.fromkeys(told))
+    assert stages == [
+        "calibrating", "measuring", "embedding the images", "embedding reference",
+        "embedding the images, mirrored", "embedding reference, mirrored", "searching",
+    ]  # fmt: skip
+
+
+def embeddings_file(path: Path, people: int = 40, **changes: Any) -> Path:
+    People(dim=128).images([f"p{i}" for i in range(people)], 2, **changes).write(path)
+    return path
+
+
+def with_nan(path: Path) -> Path:
+    table = pq.read_table(embeddings_file(path))
+    values = table["embedding"].combine_chunks().flatten().to_numpy().copy()
+    values[128 * 7 + 3] = np.nan
+    column = pa.FixedSizeListArray.from_arrays(pa.array(values), 128)
+    where = table.schema.get_field_index("embedding")
+    pq.write_table(table.set_column(where, table.schema.field("embedding"), column), path)
+    return path
+
+
+def empty(path: Path) -> Path:
+    pq.write_table(pa.table({"image": pa.array([], pa.binary())}), path)
+    return path
+
+
+def text_file(path: Path) -> Path:
+    path.write_text("no image")
+    return path
+
+
+def missing(path: Path) -> Path:
+    return path.with_name("absent")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (missing, "no such file or folder"),
+        (empty, "the reference is empty"),
+        (text_file, "not a readable Parquet file"),
+        (with_nan, "row 7: the embedding holds values that are not finite"),
+        (embeddings_file, r"was made by simulated \(SHA-256 aaaaaaaaaaaa\), which is needed"),
+    ],
+)
+def test_a_reference_that_can_not_be_used_is_named_before_long_work(
+    tmp_path: Path, network: Path, make: Any, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = synthetic(tmp_path / "eyes")
+    monkeypatch.setattr("syper_data.filtering.scoring.open_pool", None)
+    monkeypatch.setattr("syper_data.recognition.embeddings.open_pool", None)
+    with pytest.raises(InputError, match=message):
+        audit(
+            dataset.path,
+            reference=make(tmp_path / "real.parquet"),
+            embedder=[network],
+            quality_thresholds="bundled",
+        )
+    assert not (dataset.path / LEDGER).exists()
+
+
+def test_an_unreadable_real_image_is_refused_and_named(tmp_path: Path, network: Path) -> None:
+    dataset = synthetic(tmp_path / "eyes")
+    stored = [png(x) for x in real_eyes()]
+    stored[4] = b"broken"
+    table = {"image": [{"bytes": b, "path": "x"} for b in stored], "subject": [f"p{i // 2}" for i in range(60)]}
+    pq.write_table(pa.table(table), tmp_path / "real.parquet")
+    with pytest.raises(InputError, match=r"1 of 60 images of the reference can't be used.*real.parquet, row 4"):
+        audit(
+            dataset.path,
+            reference=tmp_path / "real.parquet",
+            embedder=[network],
+            quality_thresholds="bundled",
+        )
+    assert not (dataset.path / LEDGER).exists()
+
+
+def test_people_that_the_recognizer_was_trained_on_are_refused(tmp_path: Path) -> None:
+    dataset = synthetic(tmp_path / "eyes")
+    digest = hashlib.sha256(b"face-3").hexdigest()
+    network = save_random_recognizer(tmp_path / "seen.safetensors", identities=[digest])
+    reference = write_crops(tmp_path / "real.parquet", real_eyes())
+    with pytest.raises(InputError, match=r"1 of the reference subjects \(such as face-3\) were in the training"):
+        audit(dataset.path, reference=reference, embedder=[network], fpir=0.1, quality_thresholds="bundled")
