@@ -15,7 +15,7 @@ from syper_data.dataset.atomic import output_errors, write_atomically
 from syper_data.dataset.directory import COMPLETE, DATA, MANIFEST, DatasetDirectory
 from syper_data.dataset.lock import LOCK_NAME
 from syper_data.dataset.manifest import sha256_hex
-from syper_data.errors import VerificationError
+from syper_data.errors import LockedError, VerificationError
 
 PLAN_FILES = (MANIFEST, COMPLETE)
 
@@ -43,12 +43,15 @@ def no_stub(folder: Path) -> Iterator[None]:
     fresh = not folder.exists()
     try:
         yield
+    except LockedError:  # the folder is somebody else's by now
+        raise
     except BaseException:
         if fresh and not any((folder / DATA).glob("*")):
             for name in (MANIFEST, LOCK_NAME):
-                (folder / name).unlink(missing_ok=True)
+                with suppress(OSError):  # never made
+                    (folder / name).unlink()
             for empty in (folder / DATA, folder):
-                with suppress(OSError):  # not there, or somebody else put something into it
+                with suppress(OSError):  # never made, or somebody else put something into it
                     empty.rmdir()
         raise
 
