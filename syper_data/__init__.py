@@ -4,7 +4,8 @@
 images, ``verify`` checks a dataset, ``filter`` audits it, ``top_up`` adds to it, ``report`` writes its
 page, ``export_hf`` publishes it, ``convert`` reads a published network, ``train_generator`` makes a new one,
 ``evaluate`` measures it and ``release`` packs it.
-``embed`` turns images into a recognizer's vectors, ``convert_recognizer`` reads a published one.
+``train_recognizer`` makes a recognizer, ``evaluate_recognizer`` measures it, ``embed`` turns images
+into its vectors, ``convert_recognizer`` reads a published one.
 Names and defaults are those of the command line, ``syper-data``.
 """
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from syper_data.publishing.release import release
     from syper_data.recognition.checkpoint import convert_recognizer
     from syper_data.recognition.embeddings import embed
+    from syper_data.recognition.evaluation import evaluate_recognizer
+    from syper_data.recognition.training import train_recognizer
     from syper_data.reporting.report import report
     from syper_data.sampling.generate import generate
     from syper_data.sampling.sample import sample
@@ -39,6 +42,7 @@ __all__ = [
     "crop",
     "embed",
     "evaluate",
+    "evaluate_recognizer",
     "export_hf",
     "filter",
     "generate",
@@ -47,6 +51,7 @@ __all__ = [
     "sample",
     "top_up",
     "train_generator",
+    "train_recognizer",
     "verify",
 ]
 
@@ -56,6 +61,7 @@ _HOMES = {
     "crop": "syper_data.cropping.crop",
     "embed": "syper_data.recognition.embeddings",
     "evaluate": "syper_data.evaluation.evaluate",
+    "evaluate_recognizer": "syper_data.recognition.evaluation",
     "export_hf": "syper_data.publishing.export",
     "filter": "syper_data.filtering.filter",
     "generate": "syper_data.sampling.generate",
@@ -64,6 +70,7 @@ _HOMES = {
     "sample": "syper_data.sampling.sample",
     "top_up": "syper_data.filtering.top_up",
     "train_generator": "syper_data.gan.training",
+    "train_recognizer": "syper_data.recognition.training",
     "verify": "syper_data.sampling.verify",
 }
 

@@ -41,6 +41,10 @@ class VerificationError(SyperError):
     """A dataset is not what its manifest and completion record say."""
 
 
+class DivergedError(SyperError):
+    """A loss or a gradient of a training is no longer finite; nothing was changed by it."""
+
+
 class OutputError(SyperError):
     """Something could not be written: a full disk, a read-only folder."""
 

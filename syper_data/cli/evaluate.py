@@ -21,6 +21,9 @@ _PATH = click.Path(path_type=Path)
 @click.option("--noise-mode", type=click.Choice(["const", "random", "none"]), default="const", show_default=True)
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True)
 @click.option("--psi-sweep", metavar="LIST", help="The figures at each of these truncations, e.g. 0.5,0.7,0.85,1.")
+@click.option(
+    "--subjects", type=_PATH, metavar="FILE", help="The list that the training had: --real takes the others."
+)
 @click.option("--holdout", type=float, metavar="SHARE", help="Take only one side of a split by subject, e.g. 0.1.")
 @click.option(
     "--holdout-side",
@@ -38,6 +41,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--features-real", type=_PATH, help="Features made elsewhere, .npy [n, d], instead of --real.")
 @click.option("--features-generated", type=_PATH, help="The same of generated images, instead of GENERATOR.")
 @click.option("--features-name", default="features-from-file", show_default=True, help="What made these features.")
+@click.option("--workers", type=int, help="Processes that make the images (default: one a core).")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def command(generator: str | None, quiet: bool, **options: object) -> None:
     """Judge a generator's images against real crops, with a feature net that training never used.

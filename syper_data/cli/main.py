@@ -23,6 +23,8 @@ _STEPS: dict[str, dict[str, str]] = {
         "convert": "Read a published StyleGAN2-ADA pickle without executing it.",
     },
     "Recognizers": {
+        "train-recognizer": "Train a recognizer on labelled crops.",
+        "evaluate-recognizer": "Measure a recognizer's error rates on people new to it.",
         "embed": "Turn images into a file of embeddings.",
         "convert-recognizer": "Read a published recognizer's checkpoint without executing it.",
     },

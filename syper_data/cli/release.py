@@ -9,8 +9,8 @@ import click
 
 @click.command(short_help="Make a release of a training run: weights, records, card.")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.argument("out", metavar="generator/NAME", type=click.Path(path_type=Path))
-@click.option("--evaluation", type=click.Path(path_type=Path), help="evaluation.json of this very generator.")
+@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
+@click.option("--evaluation", type=click.Path(path_type=Path), help="evaluation.json of this very network.")
 @click.option("--unevaluated", is_flag=True, help="Release without an evaluation; the card says so.")
 @click.option("--terms", metavar="TEXT|FILE", help="Terms of use for the card (Markdown).")
 @click.option("--faults", metavar="TEXT|FILE", help="Known faults for the card (Markdown).")
@@ -24,9 +24,10 @@ def command(
     faults: str | None,
     quiet: bool,
 ) -> None:
-    """Write the release folder of the training run RUN: weights, recipe, log, sheet, evaluation, card.
+    """Write the release folder OUT (generator/NAME, recognizer/NAME) of the training run RUN: weights, recipe,
+    log, evaluation, card, and a generator's contact sheet.
 
-    An existing folder is never changed: a better generator is another release, such as NAME-v2.
+    An existing folder is never changed: a better network is another release, such as NAME-v2.
     """
     from syper_data.cli.progress import ProgressLine
     from syper_data.publishing.release import release

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -22,6 +19,12 @@ import click
 )
 @click.option("--columns", multiple=True, metavar="OURS=THEIRS", help="Other column names, e.g. side=eye.")
 @click.option(
+    "--subjects",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Train on these subjects only: a text file, one id a line; evaluate --subjects takes the others.",
+)
+@click.option(
     "--holdout",
     type=float,
     metavar="SHARE",
@@ -36,6 +39,7 @@ def command(
     recipe: Path,
     data: Path,
     columns: tuple[str, ...],
+    subjects: Path | None,
     holdout: float | None,
     init_from: str | None,
     out: Path,
@@ -46,6 +50,7 @@ def command(
     Writes a checkpoint, the averaged generator, a contact sheet and a line of training.jsonl every
     few thousand images. Under torchrun, or accelerate launch, the processes share each batch.
     """
+    from syper_data.cli.process_group import process_group
     from syper_data.execution.memory import keep_freed_memory
     from syper_data.gan.training import train_generator
     from syper_data.imaging.columns import parse_columns
@@ -56,28 +61,16 @@ def command(
             click.echo(shown, err=True)
 
     keep_freed_memory()
-    with _process_group() as leads:
+    with process_group() as leads:
         weights = train_generator(
-            recipe, data, out, columns=parse_columns(columns), holdout=holdout, init_from=init_from, report=show
+            recipe,
+            data,
+            out,
+            columns=parse_columns(columns),
+            subjects=subjects,
+            holdout=holdout,
+            init_from=init_from,
+            report=show,
         )
     if leads and not quiet:
         click.echo(f"{weights}: syper-data sample --generator {weights} --n 1000")
-
-
-@contextmanager
-def _process_group() -> Iterator[bool]:
-    """Join the processes that a launcher started (it sets RANK, WORLD_SIZE and the master's address);
-    yields whether this process is the first of them."""
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
-        yield True
-        return
-    import torch
-    import torch.distributed as dist
-
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-    try:
-        yield dist.get_rank() == 0
-    finally:
-        dist.destroy_process_group()

@@ -98,7 +98,7 @@ class Comparison:
 
 def held_nothing_out(real: ImageSet, loaded: GeneratorFile) -> bool:
     """Whether the real images are one side of a split whose both sides the generator was trained on."""
-    whole = real.record["source_sha256"] if real.record["holdout"] else None
+    whole = real.record["source_sha256"] if real.record["holdout_side"] else None
     return whole is not None and whole == loaded.summary.get("data_sha256")
 
 

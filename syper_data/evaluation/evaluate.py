@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from syper_data.evaluation.page import render_page
 from syper_data.evaluation.pictures import Picture, sweep_plot
 from syper_data.gan.generator_file import GeneratorFile
 from syper_data.imaging.columns import parse_columns
+from syper_data.imaging.split import Split
 from syper_data.sampling.plan import plan_settings
 
 _PICTURES = ("samples.jpg", "distances.png", "psi-sweep.png", "neighbours-*.jpg")
@@ -49,6 +50,7 @@ def evaluate(
     noise_mode: str = "const",
     precision: str = "auto",
     psi_sweep: str | Sequence[float] | None = None,
+    subjects: str | Path | Iterable[str] | None = None,
     holdout: float | None = None,
     holdout_side: str = "held-out",
     k: int = 3,
@@ -60,6 +62,7 @@ def evaluate(
     features_real: str | Path | None = None,
     features_generated: str | Path | None = None,
     features_name: str = "features-from-file",
+    workers: int | None = None,
     report: Report | None = None,
     judge: Judge | None = None,
 ) -> dict[str, Any]:
@@ -67,12 +70,14 @@ def evaluate(
 
     ``generator`` is a bundled name, a generator file, a run's or release's folder, or a dataset
     directory. ``n`` images (default: as many as there are real ones, at most 5,000) are made from
-    the seeds ``seed_start ..``. ``holdout`` takes only the held-out subjects of ``real``, and with
-    ``train``, the training crops, their other side; ``train`` adds the memorisation figures.
+    the seeds ``seed_start ..``. ``subjects`` (the list that the training had) or ``holdout`` (its
+    share) takes only the held-out subjects of ``real``, those not trained on, and of ``train``, the
+    training crops, their other side; ``train`` adds the memorisation figures.
     ``psi_sweep`` (``"0.5,0.7,1"``) repeats the figures for each truncation. ``features_real`` and
     ``features_generated`` (``.npy`` [n, d]) reduce features made elsewhere instead, named
     ``features_name``. ``columns`` maps our column names to the crops' own, as a mapping or as
-    ``subject=person``. ``report`` is called with (what, done, total).
+    ``subject=person``. ``workers`` processes make the images (default: one a core); their number
+    changes no byte. ``report`` is called with (what, done, total).
 
     Writes ``evaluation.json``, ``report.html`` and the pictures into ``out``; returns the content
     of ``evaluation.json``. Pictures of neighbours show real images.
@@ -98,24 +103,27 @@ def evaluate(
         with folder_lock(out):
             _write(out, content, [])
         return content
+    if workers is not None and not 1 <= workers <= 1024:
+        raise UsageError(f"--workers is {workers}: must lie in 1..1024")
     if real is None:
         raise UsageError("--real is missing: the real crops to measure against")
     stored = is_dataset(generator)
     if stored and (sweep or psi != 1.0 or seed_start or (noise_mode, precision) != ("const", "auto")):
         raise UsageError("a dataset is judged as stored: only a generator takes psi, seeds, noise and precision")
     judge = judge or open_judge()
+    split = Split.of(holdout, subjects)
     names = columns if isinstance(columns, Mapping) else parse_columns(columns or ())
-    loaded = None if stored else open_judged_generator(generator)
+    loaded, weights = (None, None) if stored else open_judged_generator(generator)
     if loaded is not None:  # a value out of range is said before any work
         plan_settings(loaded, psi=psi, noise_mode=noise_mode, precision=precision)
     given = read_dataset(Path(str(generator)), n or MOST_IMAGES, names) if stored else None
     side = loaded.config.resolution if loaded else given.pixels.shape[1] if given else None
-    truth = read_real(Path(real), side, columns=names, holdout=holdout, holdout_side=holdout_side)
+    truth = read_real(Path(real), side, columns=names, split=split, side_of_split=holdout_side)
     measures.require(len(truth), str(real))
     trained = None
     if train is not None:
         other = "training" if holdout_side == "held-out" else "held-out"
-        trained = read_real(Path(train), side, columns=names, holdout=holdout, holdout_side=other)
+        trained = read_real(Path(train), side, columns=names, split=split, side_of_split=other)
         require_other_images(truth, trained)
     count = n or min(len(truth), MOST_IMAGES)
     measures.require(len(given) if given else count, "generated images")
@@ -123,6 +131,7 @@ def evaluate(
     def sampled(at: float) -> ImageSet:
         assert loaded is not None
         options: dict[str, Any] = {"seed_start": seed_start, "noise_mode": noise_mode, "precision": precision}
+        options |= {"weights": weights, "workers": workers}
         return sample_images(loaded, count, psi=at, report=report, **options)
 
     with folder_lock(out):

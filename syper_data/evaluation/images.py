@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,20 +14,20 @@ import numpy as np
 from syper_data.dataset.directory import MANIFEST, DatasetDirectory
 from syper_data.dataset.manifest import MAX_SEED
 from syper_data.errors import InputError, UsageError
-from syper_data.gan.bundled import WEIGHTS, bundled_generators, open_generator
+from syper_data.evaluation.worker import Request, render_here, render_in_workers
+from syper_data.gan.bundled import WEIGHTS, bundled_generators, find_generator, open_generator
 from syper_data.gan.generator_file import GeneratorFile
-from syper_data.imaging.holdout import one_side
 from syper_data.imaging.pixels import resize
 from syper_data.imaging.source import canonical, read_images
+from syper_data.imaging.split import Split
 from syper_data.sampling.environment import current_environment
-from syper_data.sampling.generate import Batches
 from syper_data.sampling.plan import plan_settings
-from syper_data.sampling.render import Renderer
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 Report = Callable[[str, int, int], None]
 
 RESIZE_FILTER = "lanczos"  # as training reads its crops
+_WORTH_A_WORKER = 250  # images; fewer are made before a second process has started
 
 
 @dataclass(frozen=True)
@@ -51,16 +52,17 @@ def read_real(
     side: int | None,
     *,
     columns: Mapping[str, str] | None = None,
-    holdout: float | None = None,
-    holdout_side: str = "held-out",
+    split: Split | None = None,
+    side_of_split: str = "held-out",
 ) -> ImageSet:
     """Square images in canonical orientation, resized to ``side`` pixels (None: the first one's).
 
-    ``holdout`` keeps only the subjects on ``holdout_side`` (:mod:`syper_data.imaging.holdout`).
+    ``split`` keeps only the subjects on ``side_of_split`` (:mod:`syper_data.imaging.split`).
 
     Raises:
         InputError: nothing there, an image that is not square, or nothing left on that side.
     """
+    split = split or Split()
     whole = hashlib.sha256()
     pixels: list[Pixels] = []
     subjects: list[str | None] = []
@@ -72,13 +74,13 @@ def read_real(
         side = side or h
         crop = np.ascontiguousarray(resize(canonical(image), side, RESIZE_FILTER))
         whole.update(crop.tobytes())
-        if holdout is not None and not any(one_side([image], holdout, holdout_side)):
+        if not any(split.side([image], side_of_split)):
             continue
         resized += h != side
         pixels.append(crop)
         subjects.append(image.subject)
     if not pixels:
-        which = "" if holdout is None else f" on the {holdout_side} side of --holdout {holdout}"
+        which = f" on the {side_of_split} side of {split}" if split else ""
         raise InputError(f"{source}: no image{which}")
     array = np.stack(pixels)
     record = {
@@ -89,8 +91,8 @@ def read_real(
         "subjects": len(set(subjects) - {None}) or None,
         "sha256": hashlib.sha256(array.tobytes()).hexdigest(),
         "source_sha256": whole.hexdigest(),
-        "holdout": holdout,
-        "holdout_side": None if holdout is None else holdout_side,
+        **split.record(),
+        "holdout_side": side_of_split if split else None,
     }
     return ImageSet(array, tuple(subjects), record)
 
@@ -115,13 +117,16 @@ def is_dataset(reference: str | Path | GeneratorFile | None) -> bool:
     return path.is_dir() and ((path / MANIFEST).exists() or not (path / WEIGHTS).exists())
 
 
-def open_judged_generator(reference: str | Path | GeneratorFile | None) -> GeneratorFile:
-    """A bundled name, a file, or the folder of a run or a release -> the generator."""
-    if isinstance(reference, str | Path) and str(reference) not in bundled_generators():
-        folder = Path(reference)
-        if folder.is_dir():
-            return open_generator(folder / WEIGHTS)
-    return open_generator(reference)
+def open_judged_generator(
+    reference: str | Path | GeneratorFile | None,
+) -> tuple[GeneratorFile, Path | None]:
+    """A bundled name, a file, or the folder of a run or a release -> the generator and its file;
+    no file where the generator itself is given."""
+    if isinstance(reference, GeneratorFile):
+        return reference, None
+    if reference is not None and str(reference) not in bundled_generators() and Path(reference).is_dir():
+        reference = Path(reference) / WEIGHTS
+    return open_generator(reference), find_generator(reference)
 
 
 def read_dataset(path: Path, count: int, columns: Mapping[str, str] | None = None) -> ImageSet:
@@ -150,11 +155,15 @@ def sample_images(
     psi: float = 1.0,
     noise_mode: str = "const",
     precision: str = "auto",
+    weights: Path | None = None,
+    workers: int | None = None,
     report: Report | None = None,
 ) -> ImageSet:
     """``count`` images of consecutive seeds, the same pixels that ``sample`` writes.
 
     A conditional generator's classes take turns: seed ``seed_start + i`` has label i mod classes.
+    ``weights`` is the generator's file; with it ``workers`` processes share the work (default: one a
+    core, as far as there is work for them), and their number changes no byte.
     """
     if not 0 <= seed_start <= MAX_SEED + 1 - count:
         raise UsageError(
@@ -162,12 +171,17 @@ def sample_images(
         )
     settings = plan_settings(loaded, psi=psi, noise_mode=noise_mode, precision=precision)
     classes = loaded.config.c_dim
-    keys = [(seed_start + i, i % classes if classes else None) for i in range(count)]
+    request = Request(count, seed_start, classes, settings)
+    share = min(workers or os.cpu_count() or 1, max(1, count // _WORTH_A_WORKER) if workers is None else count)
+    if weights is None or share == 1:
+        parts = render_here(loaded.generator, request)
+    else:
+        parts = render_in_workers(weights, loaded.sha256, request, share)
     pixels = np.empty((count, settings.output_size, settings.output_size, 3), np.uint8)
     done = 0
-    for batch in Batches(Renderer(loaded.generator, settings), keys):
-        pixels[done : done + len(batch)] = batch  # one channel becomes three equal ones
-        done += len(batch)
+    for start, part in parts:
+        pixels[start : start + len(part)] = part  # one channel becomes three equal ones
+        done += len(part)
         if report is not None:
             report(f"sampling at psi {settings.psi:g}", done, count)
     record = {

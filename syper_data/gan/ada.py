@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from syper_data.errors import ConfigError
+from syper_data.execution.team import Team
 from syper_data.gan.config import check_number, check_positive, check_whole
-from syper_data.gan.parallel import Team
 from syper_data.gan.resampling import BANDS, amplify_bands, reflect, warp
 
 GROUPS = ("blit", "geometry", "colour", "filter", "noise", "cutout")

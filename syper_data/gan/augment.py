@@ -18,9 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from syper_data.errors import ConfigError
+from syper_data.execution.team import Team
 from syper_data.gan.ada import AdaConfig, AdaDraws, apply_ada, draw_ada
 from syper_data.gan.config import check_number
-from syper_data.gan.parallel import Team
 
 
 @dataclass(frozen=True)

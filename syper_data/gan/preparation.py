@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from syper_data.errors import ConfigError
+from syper_data.execution.team import Team
 from syper_data.gan.adversary import Adversary
 from syper_data.gan.crops import Crops
 from syper_data.gan.feature_net import load_feature_net
-from syper_data.gan.parallel import Team
 from syper_data.gan.projected import ProjectedAdversary, ProjectedConfig, ProjectedDiscriminator
 from syper_data.gan.recipe import TrainingRecipe
 from syper_data.gan.regularisation import PATH_LENGTH_SHRINK

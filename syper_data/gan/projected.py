@@ -19,14 +19,15 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from syper_data.errors import ConfigError
+from syper_data.execution.team import Team, WholeBatchNorm
 from syper_data.gan.adversary import Adversary, AdversaryConfig, Fakes, Seen, Term, Terms
 from syper_data.gan.config import check_number, check_resolution, check_whole
 from syper_data.gan.feature_net import FEATURE_CHANNELS, FEATURE_NET, FEATURE_STRIDES, FeatureNet
 from syper_data.gan.layers import EqualizedLinear, normalize_second_moment
-from syper_data.gan.parallel import Team, WholeBatchNorm
 from syper_data.gan.variety import VarietyTerm
 
 _GRIDS = (4, 4, 2, 1)  # places a side to which the maps at strides 4, 8, 16, 32 are pooled for variety
+_PIXEL_GRIDS = (1, 2, 8)  # and the pixels: tone of skin and light, its slope, the layout
 
 
 @dataclass(frozen=True)
@@ -213,6 +214,7 @@ class ProjectedAdversary(Adversary):
     def __init__(self, config: ProjectedConfig, discriminator: ProjectedDiscriminator, seed: int = 0) -> None:
         super().__init__()
         self.variety = VarietyTerm(seed) if config.variety else None
+        self.tones = VarietyTerm(seed + 1, keep_reals=True) if config.variety else None
         self.config = config
         self.discriminator = discriminator
         self.trained = discriminator.heads
@@ -251,24 +253,28 @@ class ProjectedAdversary(Adversary):
             "loss_g": Term(hinge_generator_loss(logits)),
             "excess": Term(excess, self.config.range_penalty),
         }
-        if self.variety is not None:
-            value = self.variety.value(_pooled(seen), _pooled(real), Team.current())
-            terms["variety"] = Term(value, self.config.variety)
+        if self.variety is not None and self.tones is not None:
+            team = Team.current()
+            terms["variety"] = Term(self.variety.value(_pooled(seen), _pooled(real), team), self.config.variety)
+            terms["tones"] = Term(self.tones.value(_tones(fakes.images), [], team), self.config.variety)
         return terms
 
+    @torch.no_grad()
     def survey(self, batches: Iterable[Tensor]) -> None:
-        if self.variety is not None:
-            with torch.no_grad():
-                self.variety.fit(_pooled(self.look(images)) for images in batches)
+        if self.variety is not None and self.tones is not None:
+            pairs = [(_pooled(self.look(images)), _tones(images)) for images in batches]
+            self.variety.fit(pooled for pooled, _ in pairs)
+            self.tones.fit(tones for _, tones in pairs)
 
     def state(self) -> dict[str, Any]:
-        extra = {} if self.variety is None else {"variety": self.variety.state()}
-        return {"heads": super().state(), **extra}
+        terms = {"variety": self.variety, "tones": self.tones}
+        return {"heads": super().state(), **{k: v.state() for k, v in terms.items() if v is not None}}
 
     def restore(self, state: dict[str, Any]) -> None:
         super().restore(state["heads"])
-        if self.variety is not None:
-            self.variety.restore(state["variety"])
+        for name, term in {"variety": self.variety, "tones": self.tones}.items():
+            if term is not None:
+                term.restore(state[name])
 
     def spaces(self, images: Tensor) -> list[Tensor]:
         """Pooled pixels, and the frozen net's maps at stride 16 pooled to 4x4: [n, 1792]."""
@@ -277,10 +283,14 @@ class ProjectedAdversary(Adversary):
 
 
 def _pooled(seen: Seen) -> list[Tensor]:
-    """The spaces of the variety term: the frozen net's maps pooled to a few places, coarser where they
-    have more channels, and the pixels pooled to 8x8, where the colour of skin and light shows."""
-    maps = [F.adaptive_avg_pool2d(x.float(), g).flatten(1) for x, g in zip(seen.features, _GRIDS, strict=True)]
-    return [*maps, F.adaptive_avg_pool2d(seen.images.float(), 8).flatten(1)]
+    """The frozen net's maps pooled to a few places, coarser where they have more channels."""
+    return [F.adaptive_avg_pool2d(x.float(), g).flatten(1) for x, g in zip(seen.features, _GRIDS, strict=True)]
+
+
+def _tones(images: Tensor) -> list[Tensor]:
+    """The pixels pooled to a few places. Of images that were not augmented: cutouts, shifts and changes of
+    colour would hide the tones that are asked for."""
+    return [F.adaptive_avg_pool2d(images.float(), g).flatten(1) for g in _PIXEL_GRIDS]
 
 
 def hinge_discriminator_loss(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:

@@ -82,8 +82,10 @@ class TrainingRecipe:
         self._check_networks()
 
     def _check_networks(self) -> None:
-        if self.generator.img_channels != 3:
-            raise ConfigError("training makes generators of 3 channels: img_channels 3")
+        if self.generator.img_channels not in (1, 3):
+            raise ConfigError(
+                f"generator.img_channels is {self.generator.img_channels}: training makes 1 (grey) or 3 (colour)"
+            )
         if isinstance(self.adversary, StyleGAN2Config):
             self.adversary.discriminator(self.generator)
         elif (self.adversary.input_size or self.generator.resolution) < 128:

@@ -65,7 +65,7 @@ class StyleGAN2Config(AdversaryConfig):
                 c_dim=generator.c_dim,
                 cmap_dim=self.cmap_dim,
                 mapping_layers=self.mapping_layers,
-                img_channels=generator.img_channels,
+                img_channels=3,  # grey images come as three equal channels
                 channel_base=generator.channel_base if self.channel_base is None else self.channel_base,
                 channel_max=generator.channel_max if self.channel_max is None else self.channel_max,
                 mbstd_group_size=self.mbstd_group_size,

@@ -19,17 +19,17 @@ import torch
 
 from syper_data.dataset.atomic import remove_leftovers, write_atomically
 from syper_data.dataset.lock import folder_lock
-from syper_data.errors import InputError, SyperError
+from syper_data.errors import DivergedError, InputError, SyperError
+from syper_data.execution.team import Team
 from syper_data.gan.bundled import open_generator
 from syper_data.gan.crops import Pixels, load_crops
 from syper_data.gan.generator_file import GeneratorFile, save_generator
-from syper_data.gan.parallel import Team
 from syper_data.gan.recipe import TrainingRecipe
 from syper_data.gan.synthesis import Key
-from syper_data.gan.training_run import DivergedError, TrainingRun
+from syper_data.gan.training_run import TrainingRun
 from syper_data.gan.watch import Watch
-from syper_data.imaging.holdout import one_side
 from syper_data.imaging.source import SourceImage, read_images
+from syper_data.imaging.split import Split
 from syper_data.rendering.sheet import contact_sheet, encode_sheet
 
 Report = Callable[[dict[str, Any]], None]
@@ -46,6 +46,7 @@ def train_generator(
     out: str | Path,
     *,
     columns: Mapping[str, str] | None = None,
+    subjects: str | Path | Iterable[str] | None = None,
     holdout: float | None = None,
     init_from: str | Path | GeneratorFile | None = None,
     report: Report | None = None,
@@ -53,8 +54,9 @@ def train_generator(
     """Train until the recipe's length is reached; the same call again resumes.
 
     ``data`` is an image source (folder, Parquet, dataset directory; ``columns`` maps our names to
-    its own) or the images themselves. ``holdout`` leaves out a share of the subjects, by the rule of
-    :mod:`syper_data.imaging.holdout`, for ``evaluate`` to measure against. ``init_from`` is a
+    its own) or the images themselves. ``subjects`` trains on these subjects only (a text file of one
+    id a line, or the ids), ``holdout`` leaves out a share of them by a rule; ``evaluate`` measures
+    against the others with the same option (:mod:`syper_data.imaging.split`). ``init_from`` is a
     generator file, or a bundled generator's name, to start from. ``report`` is called with what is
     known of the data, then with each line of the log. A resumed run may have another ``total_kimg``
     and ``decay_kimg``; the change is recorded.
@@ -76,16 +78,16 @@ def train_generator(
     if not isinstance(recipe, TrainingRecipe):
         recipe = TrainingRecipe.read(Path(recipe))
     images = read_images(Path(data), columns) if isinstance(data, str | Path) else data
+    split = Split.of(holdout, subjects)
     initial = None if init_from is None else open_generator(init_from)
     team = Team.current()
     with folder_lock(out) if team.leads else nullcontext():
         if team.leads:
             remove_leftovers(out)
         team.wait()
-        if holdout is not None:
-            images = one_side(images, holdout, "training")
-        crops = load_crops(images, recipe.generator.resolution, recipe.class_of if recipe.conditional else None)
-        folder = RunFolder(out, TrainingRun(recipe, crops, initial), report if team.leads else None, holdout)
+        chosen = split.side(images, "training")
+        crops = load_crops(chosen, recipe.generator.resolution, recipe.class_of if recipe.conditional else None)
+        folder = RunFolder(out, TrainingRun(recipe, crops, initial), report if team.leads else None, split)
         folder.resume()
         team.wait()  # nothing is written before everyone has read
         folder.begin()
@@ -97,8 +99,8 @@ def train_generator(
 class RunFolder:
     """A run and the folder that it is written to."""
 
-    def __init__(self, path: Path, run: TrainingRun, report: Report | None, holdout: float | None = None) -> None:
-        self.path, self.run, self.holdout = path, run, holdout
+    def __init__(self, path: Path, run: TrainingRun, report: Report | None, split: Split | None = None) -> None:
+        self.path, self.run, self.split = path, run, split or Split()
         self._report = report or (lambda line: None)
         self._changes: list[dict[str, Any]] = []
         self._lines: list[str] = []
@@ -150,7 +152,7 @@ class RunFolder:
     def begin(self) -> None:
         """Write what is known before the first step, and report it."""
         run = self.run
-        summary = {**run.crops.summary(), "holdout": self.holdout, "init_from": run.init_from}
+        summary = {**run.crops.summary(), **self.split.record(), "init_from": run.init_from}
         if run.team.leads:
             write_atomically(self.path / "recipe.yaml", run.recipe.write_text())
             write_atomically(self.path / "data.json", json.dumps(summary, indent=1) + "\n")
@@ -205,7 +207,7 @@ class RunFolder:
         }
         optional = {
             "classes": list(run.crops.classes),
-            "holdout": self.holdout,
+            **self.split.record(),
             "init_from": run.init_from,
             "changes": self._changes,
         }

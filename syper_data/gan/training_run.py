@@ -21,14 +21,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from syper_data.errors import SyperError
+from syper_data.errors import DivergedError
+from syper_data.execution.team import Team
 from syper_data.gan.adversary import Fakes, Reals, Seen, Term, Terms, total
 from syper_data.gan.augment import Augmenter
 from syper_data.gan.crops import Crops, Pixels
 from syper_data.gan.generator import Generator
 from syper_data.gan.generator_file import GeneratorFile
 from syper_data.gan.initialisation import lower_contrast, start_from
-from syper_data.gan.parallel import Team
 from syper_data.gan.preparation import adam, build_adversary, check_team, settle_classes
 from syper_data.gan.recipe import TrainingRecipe
 from syper_data.gan.regularisation import (
@@ -41,11 +41,8 @@ from syper_data.gan.regularisation import (
 from syper_data.gan.synthesis import Key, latents, one_hot
 
 _SURVEY = 2048  # crops from which the adversary learns what is usual before the first step
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _BLOCK = 10  # images of the averaged generator made together
-
-
-class DivergedError(SyperError):
-    """A loss or a gradient is no longer finite; nothing was changed by it."""
 
 
 class TrainingRun:
@@ -188,7 +185,7 @@ class TrainingRun:
             crossover = self.team.mine(draw_crossover(n, config.num_ws, share, rng))
             ws = mix_styles(ws, other, crossover, config.num_ws)
         images = self.generator.synthesis(ws, noise_mode="random", noise=noise, dtype=self.dtype)
-        return Fakes(images, z, c)
+        return Fakes(images.expand(-1, 3, -1, -1), z, c)
 
     def _latents(self, rng: torch.Generator) -> Tensor:
         """This process's z of the step, float32 [n, z_dim]; ``_rows`` says which crops are shown beside."""
@@ -233,7 +230,10 @@ class TrainingRun:
         return (self._to_float(self.crops.pixels[rows[i : i + 50]]) for i in range(0, len(rows), 50))
 
     def _to_float(self, crops: Pixels) -> Tensor:
-        return torch.from_numpy(crops).permute(0, 3, 1, 2).to(self.device).float() / 127.5 - 1
+        x = torch.from_numpy(crops).permute(0, 3, 1, 2).to(self.device).float() / 127.5 - 1
+        if self.recipe.generator.img_channels == 1:  # a generator of grey images sees grey crops
+            x = torch.tensordot(x.new_tensor(_LUMA), x, dims=([0], [1]))[:, None].expand(-1, 3, -1, -1)
+        return x
 
     def _order(self, epoch: int) -> np.ndarray[Any, np.dtype[np.int64]]:
         if getattr(self, "_order_epoch", None) != epoch:
@@ -267,7 +267,7 @@ class TrainingRun:
             z = torch.from_numpy(latents([seed for seed, _ in part], self.recipe.generator.z_dim))
             c = one_hot([label for _, label in part], self.recipe.generator.c_dim)
             x = self.average(z.to(self.device), None if c is None else c.to(self.device), dtype=self.dtype)
-            x = (x * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
+            x = (x.expand(-1, 3, -1, -1) * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
             images += list(x.permute(0, 2, 3, 1).cpu().numpy())
         return np.stack(images)
 

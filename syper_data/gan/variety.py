@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from syper_data.errors import InputError
-from syper_data.gan.parallel import Team
+from syper_data.execution.team import Team
 
 COMPONENTS = 24  # principal components kept of each space
 SLICES, SLICE_WIDTH = 16, 4
@@ -36,11 +36,15 @@ class VarietyTerm:
     """The energy distance over several spaces, with a memory of the last steps' batches.
 
     ``fit`` must be called once, with the spaces of real images. Features are float32 [n, d], one
-    tensor a space, of this process's share of the batch.
+    tensor a space, of this process's share of the batch. With ``keep_reals`` the fakes are compared
+    with all images of ``fit`` at every step and not with the last batches: many more reals, where
+    their features do not change from step to step.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, keep_reals: bool = False) -> None:
         self.seed = seed
+        self.keep_reals = keep_reals
+        self.kept: list[Tensor] = []
         self.count = 0
         self.bases: list[tuple[Tensor, Tensor]] = []
         self.reals: list[list[Tensor]] = []  # newest first, one list of spaces a step
@@ -54,8 +58,8 @@ class VarietyTerm:
             InputError: the images do not differ in one of the spaces.
         """
         spaces = [torch.cat(list(parts)) for parts in zip(*batches, strict=True)]
-        self.bases = []
-        for x in spaces:
+        self.bases, self.kept = [], []
+        for i, x in enumerate(spaces):
             mean = x.mean(dim=0)
             centred = x - mean
             variances, axes = torch.linalg.eigh(centred.T @ centred / max(len(x) - 1, 1))
@@ -65,10 +69,13 @@ class VarietyTerm:
                 raise InputError("the training images are all alike: there is no variety to learn")
             variances = variances[kept]
             self.bases.append((mean, axes[:, kept] * variances.rsqrt()))
+            if self.keep_reals:
+                self.kept.append(self._reduce(i, x))
 
     def value(self, fakes: Sequence[Tensor], reals: Sequence[Tensor], team: Team) -> Tensor:
         """The part of the distance that the fakes can change, ``E|X - Y| - E|Y - Y'| / 2``, summed over
-        the spaces; differentiable in ``fakes``. Remembers both batches.
+        the spaces; differentiable in ``fakes``. Remembers both batches; with ``keep_reals``, ``reals`` is
+        empty and only the fakes are.
 
         Fakes of other processes and of earlier steps are constants here. Holding one argument of
         ``E|Y - Y'|`` constant takes half of its gradient, which is the half in the formula.
@@ -80,13 +87,13 @@ class VarietyTerm:
         rng = torch.Generator().manual_seed(self.seed * 1_000_003 % 2**31 + self.count)
         values: list[Tensor] = []
         for i, y in enumerate(mine):
-            x = torch.cat([real_now[i], *(step[i] for step in self.reals)])
+            x = self.kept[i] if self.keep_reals else torch.cat([real_now[i], *(step[i] for step in self.reals)])
             others = torch.cat([fake_now[i], *(step[i] for step in self.fakes)])
             width = min(SLICE_WIDTH, y.shape[1])
             axes = [torch.randperm(y.shape[1], generator=rng)[:width].to(y.device) for _ in range(SLICES)]
             values.append(_energy(*(torch.stack([t[:, a] for a in axes]) for t in (y, x, others))))
         self.count += 1
-        self.reals = [real_now, *self.reals][:REAL_STEPS]
+        self.reals = [] if self.keep_reals else [real_now, *self.reals][:REAL_STEPS]
         self.fakes = [fake_now, *self.fakes][:FAKE_STEPS]
         return torch.stack(values).sum()
 

@@ -15,7 +15,7 @@ from syper_data.dataset.atomic import output_errors, write_atomically
 from syper_data.dataset.directory import COMPLETE, DATA, MANIFEST, TOPUPS, DatasetDirectory, topup_path
 from syper_data.dataset.lock import LOCK_NAME
 from syper_data.dataset.manifest import sha256_hex
-from syper_data.errors import VerificationError
+from syper_data.errors import LockedError, VerificationError
 
 PLAN_FILES = (MANIFEST, COMPLETE)
 
@@ -49,6 +49,8 @@ def no_stub(folder: Path) -> Iterator[None]:
     fresh = not folder.exists()
     try:
         yield
+    except LockedError:  # the folder is somebody else's by now
+        raise
     except BaseException:
         if fresh and not any((folder / DATA).glob("*")):
             files = [folder / MANIFEST, folder / LOCK_NAME, *(folder / TOPUPS).glob("*.json")]

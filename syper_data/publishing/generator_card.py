@@ -97,8 +97,8 @@ def _memorisation(evaluation: Mapping[str, Any] | None) -> list[dict[str, Any]]:
 
 def _real(evaluation: Mapping[str, Any]) -> str:
     real = evaluation["real"]
-    side = (
-        f", the {real['holdout_side']} side of a split by subject ({real['holdout']:g})" if real["holdout"] else ""
-    )
+    listed = real.get("listed")
+    how = f"{listed['subjects']} listed for training" if listed else real["holdout"] and f"{real['holdout']:g}"
+    side = f", the {real['holdout_side']} side of a split by subject ({how})" if how else ""
     subjects = f" of {real['subjects']} subjects" if real["subjects"] else ""
     return f"{real['images']} images{subjects}{side}, SHA-256 {real['sha256']}"

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from syper_data.dataset.atomic import atomic_folder
-from syper_data.dataset.shards import file_sha256
 from syper_data.errors import InputError, OutputError, UsageError
 from syper_data.evaluation.comparison import SCHEMA
 from syper_data.evaluation.images import sample_images
@@ -17,23 +14,24 @@ from syper_data.gan.bundled import WEIGHTS
 from syper_data.gan.generator_file import load_generator
 from syper_data.gan.recipe import TrainingRecipe
 from syper_data.publishing.generator_card import ReleasedRun, render_generator_card
+from syper_data.publishing.recognizer_release import release_recognizer
+from syper_data.publishing.release_parts import (
+    EVALUATION,
+    LOG,
+    RECIPE,
+    Release,
+    read_log,
+    text_option,
+    write_release,
+)
+from syper_data.recognition.bundled import WEIGHTS as RECOGNIZER
 from syper_data.rendering.sheet import contact_sheet, encode_sheet
 
-CARD, SHEET, EVALUATION, RECIPE, LOG = (
-    "CARD.md", "contact-sheet.jpg", "evaluation.json", "recipe.yaml", "training.jsonl",
-)  # fmt: skip
+SHEET = "contact-sheet.jpg"
 SHEET_IMAGES, SHEET_COLUMNS, SHEET_TILE = 60, 10, 128
 MAX_BYTES = 40_000_000  # of a generator that ships with the toolkit
 
 Report = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class Release:
-    """The folder that was written, and what its maker should know."""
-
-    path: Path
-    warnings: tuple[str, ...]
 
 
 def release(
@@ -48,11 +46,12 @@ def release(
 ) -> Release:
     """Write the release folder ``out`` of the training run in the folder ``run``.
 
-    ``evaluation`` is the ``evaluation.json`` of :func:`syper_data.evaluate` on this very generator
-    (checked by its SHA-256); ``unevaluated`` goes without and says so on the card. ``terms`` and
+    ``evaluation`` is the ``evaluation.json`` of :func:`syper_data.evaluate` on this very generator, or of
+    :func:`syper_data.evaluate_recognizer` on this very recognizer (checked by its SHA-256);
+    ``unevaluated`` goes without and says so on the card. ``terms`` and
     ``faults`` are Markdown, as a text or the path of a file. The folder holds the weights, the
-    recipe, the training log, a contact sheet of seeds 0 to 59, the evaluation and a filled
-    ``CARD.md``; it appears whole or not at all.
+    recipe, the training log, the evaluation, a filled ``CARD.md`` and, for a generator, a contact sheet of
+    seeds 0 to 59; it appears whole or not at all.
 
     Raises:
         OutputError: ``out`` is there already: a release is immutable, the next one is ``-v2``.
@@ -64,10 +63,12 @@ def release(
     if out.exists() or out.is_symlink():
         raise OutputError(f"{out}: is there already; a release is immutable, so choose another name, such as -v2")
     if (evaluation is None) != unevaluated:
-        what = "exclude each other" if unevaluated else "are both missing: measure the generator first"
+        what = "exclude each other" if unevaluated else "are both missing: measure it first"
         raise UsageError(f"--evaluation and --unevaluated {what}")
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give the folder of a training run")
+    if (folder / RECOGNIZER).is_file() and not (folder / WEIGHTS).is_file():
+        return release_recognizer(folder, out, evaluation=evaluation, terms=terms, faults=faults)
     for name in (WEIGHTS, RECIPE, LOG):
         if not (folder / name).is_file():
             raise InputError(f"{folder}: holds no {name}, so it is no training run that wrote a generator")
@@ -91,21 +92,16 @@ def release(
         recipe,
         tuple(log),
         measured,
-        _text(terms, "--terms"),
-        _text(faults, "--faults"),
+        text_option(terms, "--terms"),
+        text_option(faults, "--faults"),
         SHEET,
         SHEET_IMAGES,
     )
     images = sample_images(loaded, SHEET_IMAGES, report=report).pixels
     contents[SHEET] = encode_sheet(contact_sheet(list(images), SHEET_COLUMNS, SHEET_TILE), "JPEG")
-    with atomic_folder(out) as temporary:
-        for name, data in contents.items():
-            (temporary / name).write_bytes(data)
-        if file_sha256(temporary / WEIGHTS) != loaded.sha256:
-            raise InputError(f"{folder / WEIGHTS}: changed while it was read; is the run still training?")
-        digests = {name: file_sha256(temporary / name) for name in contents}
-        card = render_generator_card(described, digests)
-        (temporary / CARD).write_text(card, "utf-8")
+    write_release(
+        out, folder, WEIGHTS, loaded.sha256, contents, lambda digests: render_generator_card(described, digests)
+    )
     return Release(out, tuple(_warnings(described, len(contents[WEIGHTS]))))
 
 
@@ -132,47 +128,6 @@ def read_evaluation(path: Path, sha256: str) -> tuple[dict[str, Any], bytes]:
         which = "no generator" if found is None else f"the generator with SHA-256 {found}"
         raise InputError(f"{path}: measured {which}, the run's has {sha256}; evaluate this run's generator")
     return content, data
-
-
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """The lines of a ``training.jsonl``; one that is no JSON object is named."""
-    lines = []
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a readable training log") from error
-    for number, line in enumerate(text.splitlines(), 1):
-        try:
-            content = json.loads(line)
-        except (ValueError, RecursionError):
-            content = None
-        if not isinstance(content, dict):
-            raise InputError(f"{path}, line {number}: not a JSON object")
-        lines.append(content)
-    if not lines:
-        raise InputError(f"{path}: the training log is empty")
-    return lines
-
-
-def _text(value: str | Path | None, option: str) -> str | None:
-    """A text, or the text of the file that it names."""
-    if value is None:
-        return None
-    try:
-        is_file = Path(value).is_file()
-    except (OSError, ValueError):  # a long text is no file name
-        is_file = False
-    try:
-        text = Path(value).read_text("utf-8") if is_file else str(value)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{option} {value}: not a readable text file") from error
-    if not is_file and (
-        isinstance(value, Path) or (str(value).endswith((".md", ".txt")) and " " not in str(value))
-    ):
-        raise InputError(f"{option} {value}: no such file")
-    if not text.strip():
-        raise UsageError(f"{option} is empty")
-    return text.strip()
 
 
 def _warnings(described: ReleasedRun, size: int) -> list[str]:

@@ -22,6 +22,7 @@ from syper_data.evaluation.figures import COVERAGE_K
 from syper_data.evaluation.images import read_real
 from syper_data.gan.generator_file import save_generator
 from syper_data.imaging.holdout import is_held_out
+from syper_data.imaging.split import Split
 from syper_data.metrics.distances import frechet_distance, kernel_distance, precision_recall
 from syper_data.sampling.generate import generate
 from syper_data.sampling.sample import sample
@@ -191,7 +192,7 @@ def test_holdout_takes_one_side_for_real_and_the_other_for_train(tiny: Path, cro
 def test_what_was_trained_on_is_told_by_its_digest(
     train: str | None, words: str, crops: Path, tmp_path: Path
 ) -> None:
-    train_side = read_real(crops, 16, holdout=0.4, holdout_side="training")
+    train_side = read_real(crops, 16, split=Split(0.4), side_of_split="training")
     whole = read_real(crops, 16).sha256
     summary = {"data_sha256": whole if train in (None, "whole") else train_side.sha256}
     path = tmp_path / "g.safetensors"
@@ -218,7 +219,7 @@ def test_a_judge_that_was_the_adversary_is_told(crops: Path, tmp_path: Path) -> 
 def test_copied_training_images_are_found_and_pictured(crops: Path, tmp_path: Path) -> None:
     copies = tmp_path / "copies"
     copies.mkdir()
-    train_side = read_real(crops, 16, holdout=0.4, holdout_side="training")
+    train_side = read_real(crops, 16, split=Split(0.4), side_of_split="training")
     for i, pixels in enumerate(train_side.pixels[:50]):
         noise = np.random.default_rng(i).integers(-2, 3, pixels.shape)
         (copies / f"{i}.png").write_bytes(png(np.clip(pixels + noise, 0, 255).astype(np.uint8)))

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from syper_data.errors import ConfigError
+from syper_data.execution.team import Team
 from syper_data.gan.ada import GROUPS, PUBLISHED, AdaConfig, AdaDraws, apply_ada, blit_index, draw_ada, recolour
 from syper_data.gan.augment import Augmenter
-from syper_data.gan.parallel import Team
 
 ALL = AdaConfig(groups="bgcfnc", x_flip=True, rotate90=True)
 

@@ -14,11 +14,10 @@ import pytest
 import torch
 from parallel_steps import CASES, train
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from small_generators import REPOSITORY
 from small_training import PACKAGE, RECIPE, crops, needs_extra
-from syper_data.gan.parallel import Team, WholeBatchNorm
 
 HERE = Path(__file__).resolve().parent
 # Sums over two halves round otherwise than sums over the whole, and Adam's first steps turn even tiny
@@ -89,21 +88,6 @@ def test_two_processes_learn_what_one_learns(together: dict[str, Any], case: str
     found = differences(together[case]["figures"], alone["figures"])
     assert max(found.values()) < 1e-2, found
     assert {"loss_d", "loss_g"} <= set(together[case]["figures"][0])
-
-
-def test_alone_a_batch_norm_is_the_ordinary_one_to_the_bit() -> None:
-    torch.manual_seed(0)
-    ours, plain = WholeBatchNorm(4), nn.BatchNorm2d(4)
-    x = torch.randn(3, 4, 5, 5)
-    assert torch.equal(ours(x), plain(x))
-    assert torch.equal(ours.running_var, plain.running_var)
-
-
-def test_a_process_takes_every_second_row() -> None:
-    assert Team(1, 2).mine(torch.arange(6)).tolist() == [1, 3, 5]
-    assert Team(0, 2).mine([5, 6, 7, 8]) == [5, 7]
-    assert Team().mine([5, 6]) == [5, 6]
-    assert Team.current() == Team(0, 1)
 
 
 def test_the_command_line_runs_under_a_launcher_and_the_first_process_writes(tmp_path: Path) -> None:

@@ -7,8 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from syper_data.gan.adversary import Fakes, Terms
 from syper_data.gan.feature_net import FEATURE_CHANNELS, FEATURE_STRIDES
 from syper_data.gan.projected import (
+    ProjectedAdversary,
+    ProjectedConfig,
     ProjectedDiscriminator,
     RandomMixing,
     ScaleDiscriminator,
@@ -181,3 +184,23 @@ def test_logits_beyond_the_margin_cost_nothing() -> None:
     far = [torch.full((3, 1), 1.0)]
     assert hinge_discriminator_loss(far, [-far[0]]).item() == 0
     assert hinge_discriminator_loss([far[0] * 9], [far[0] * -9]).item() == 0
+
+
+def test_tones_are_asked_of_fakes_that_were_not_augmented() -> None:
+    adversary = ProjectedAdversary(ProjectedConfig(width=6, variety=2.0), build())
+    tinted = images(24) * 0.1 + torch.randn(24, 3, 1, 1, generator=torch.Generator().manual_seed(5))
+    adversary.survey([tinted[:12], tinted[12:]])
+    fakes = images(4) * 0.1 + torch.randn(4, 3, 1, 1, generator=torch.Generator().manual_seed(6))
+
+    def terms(augmented: Tensor) -> Terms:
+        with torch.no_grad():
+            seen, real = adversary.look(augmented), adversary.look(tinted[:4])
+            adversary.tones.fakes, adversary.tones.count = [], 0  # type: ignore[union-attr]
+            return adversary.generator_terms(
+                adversary.judge(seen, None), seen, Fakes(fakes, fakes[:, 0], None), real
+            )
+
+    plain, cut = terms(fakes), terms(fakes * 0.5)
+    assert plain["tones"].weight == plain["variety"].weight == 2.0
+    assert torch.equal(plain["tones"].value, cut["tones"].value)
+    assert not torch.equal(plain["variety"].value, cut["variety"].value)

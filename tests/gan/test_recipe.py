@@ -152,7 +152,7 @@ def test_a_bad_value_is_refused_by_name(field: str, value: Any) -> None:
         ({"augment": {"kind": "mixup"}}, "augment.kind is 'mixup': must be diffaugment or ada"),
         ({"augment": {"kind": "ada", "groups": "bgx"}}, "augment.groups is 'bgx'"),
         ({"augment": {"kind": "ada", "colour": 1.0}}, "unknown recipe field 'augment.colour'"),
-        ({"generator": {"resolution": 128, "img_channels": 1}}, "img_channels 3"),
+        ({"generator": {"resolution": 128, "img_channels": 2}}, "img_channels is 2: training makes 1 (grey) or 3"),
         ({"generator": {"resolution": 128, "z_dim": "x"}}, "z_dim is 'x'"),
         ({"generator": {"resolution": 128, "depth": 1}}, "'depth'"),
         ({"generator": {}}, "names no resolution"),

@@ -13,9 +13,9 @@ import torch
 
 from small_training import PROJECTED, RECIPE, VARIETY, crops, make_run, needs_extra, same
 from syper_data.errors import ConfigError
+from syper_data.execution.team import Team
 from syper_data.gan.adversary import Seen
 from syper_data.gan.crops import load_crops
-from syper_data.gan.parallel import Team
 from syper_data.gan.preparation import check_team
 from syper_data.gan.projected import ProjectedAdversary, ProjectedConfig
 from syper_data.gan.recipe import TrainingRecipe
@@ -44,6 +44,24 @@ def test_a_restored_state_continues_as_if_nothing_had_happened(recipe: TrainingR
     assert second.kimg == 0.004
     assert second.advance() == losses
     assert same(second.state(), first.state())
+
+
+@pytest.mark.parametrize(
+    "recipe", [RECIPE, pytest.param(VARIETY, marks=needs_extra)], ids=["stylegan2", "variety"]
+)
+def test_a_grey_generator_trains_on_the_brightness_of_colour_crops(recipe: TrainingRecipe) -> None:
+    grey = replace(recipe, generator=replace(recipe.generator, img_channels=1))
+    run = make_run(grey, subjects=2)
+    before = copy.deepcopy(run.generator.state_dict())
+    run.advance()
+
+    images = run.samples([(0, None), (1, None)])
+    assert images.shape[-1] == 3 and (images == images[..., :1]).all()
+    seen = run._to_float(run.crops.pixels[:2])
+    luma = run.crops.pixels[:2].astype(float) @ [0.299, 0.587, 0.114] / 127.5 - 1
+    assert np.allclose(seen.numpy(), luma[:, None], atol=1e-5)
+    moved = {name for name, p in run.generator.named_parameters() if not same(before[name], p)}
+    assert moved == {name for name, _ in run.generator.named_parameters()}
 
 
 @needs_extra

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from syper_data.errors import InputError
+from syper_data.execution.team import Team
 from syper_data.gan import variety
-from syper_data.gan.parallel import Team
 from syper_data.gan.variety import VarietyTerm
 
 ALONE = Team()
@@ -73,6 +73,17 @@ def test_fakes_that_are_all_alike_take_the_place_and_the_spread_of_the_reals() -
         optimiser.step()
     assert torch.allclose((y.mean(dim=0) - place) / scale, torch.zeros(2), atol=0.4)
     assert torch.allclose(y.std(dim=0) / scale, torch.ones(2), atol=0.4)
+
+
+def test_a_term_that_keeps_its_reals_compares_with_all_of_them_at_every_step() -> None:
+    x, y = points(100, 3, 14), points(7, 3, 15) * 2 + 1
+    term = VarietyTerm(0, keep_reals=True)
+    term.fit([[x[:50]], [x[50:]]])
+    mean, axes = term.bases[0]
+    a, b = (x - mean) @ axes, (y - mean) @ axes
+    expected = mean_distance(b, a, pairs=700) - mean_distance(b, b, pairs=42) / 2
+    assert float(term.value([y], [], ALONE)) == pytest.approx(expected / 3**0.5, rel=1e-5)
+    assert term.reals == [] and len(term.fakes) == 1
 
 
 def test_earlier_batches_are_remembered_up_to_their_limit() -> None:

@@ -6,11 +6,13 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from syper_data.errors import InputError, UsageError
 from syper_data.imaging.holdout import is_held_out
-from syper_data.imaging.subjects import half_of, one_half, only_subjects, read_subjects
+from syper_data.imaging.source import SourceImage
+from syper_data.imaging.subjects import by_folder, half_of, one_half, only_subjects, read_subjects
 
 NAMES = [f"subject-{i}" for i in range(4000)]
 
@@ -81,6 +83,19 @@ def test_the_halves_are_independent_of_the_held_out_share() -> None:
 def test_another_half_is_refused(half: int) -> None:
     with pytest.raises(UsageError, match="--subjects-half is"):
         list(one_half([Image("a")], half))
+
+
+def test_a_folder_names_the_subject_and_one_below_it_the_side() -> None:
+    def named(source_id: str, **known: str) -> tuple[str | None, str | None]:
+        image = SourceImage(np.zeros((2, 2, 3), np.uint8), source_id, source_id=source_id, **known)
+        (found,) = by_folder([image])
+        return found.subject, found.side
+
+    assert named("001/a.png") == ("001", None)
+    assert named("001/image_right/monday/a.png") == ("001", "image_right")
+    assert named("image_left/a.png") == ("image_left", None)
+    assert named("a.png") == (None, None)
+    assert named("001/a.png", subject="007", side="image_left") == ("007", "image_left")
 
 
 def test_an_image_without_a_subject_is_named() -> None:

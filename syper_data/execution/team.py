@@ -88,7 +88,7 @@ class _SumOverProcesses(torch.autograd.Function):
         return y
 
 
-class WholeBatchNorm(nn.BatchNorm2d):
+class _OverProcesses(nn.modules.batchnorm._BatchNorm):
     """Batch norm over the batch of all processes; alone it is the ordinary one.
 
     (``SyncBatchNorm`` does this on GPUs only.) Two passes, the mean first, in float32.
@@ -99,13 +99,17 @@ class WholeBatchNorm(nn.BatchNorm2d):
         if size == 1 or not self.training:
             return super().forward(x)
         y = x.float()
-        count = y.shape[0] * y.shape[2] * y.shape[3] * size  # every process has as many rows
-        mean: Tensor = _SumOverProcesses.apply(y.sum(dim=(0, 2, 3))) / count  # type: ignore[no-untyped-call]
-        y = y - mean[:, None, None]
-        squares: Tensor = _SumOverProcesses.apply(y.square().sum(dim=(0, 2, 3)))  # type: ignore[no-untyped-call]
+        axes = [axis for axis in range(y.ndim) if axis != 1]
+        channels = (-1, *(1 for _ in axes[1:]))
+        count = y.numel() // y.shape[1] * size  # every process has as many rows
+        mean: Tensor = _SumOverProcesses.apply(y.sum(axes)) / count  # type: ignore[no-untyped-call]
+        y = y - mean.view(channels)
+        squares: Tensor = _SumOverProcesses.apply(y.square().sum(axes))  # type: ignore[no-untyped-call]
         self._track(mean.detach(), squares.detach() / max(count - 1, 1))
-        scale = torch.rsqrt(squares / count + self.eps) * self.weight
-        return torch.addcmul(self.bias[:, None, None], y, scale[:, None, None]).to(x.dtype)
+        y = y * torch.rsqrt(squares / count + self.eps).view(channels)
+        if self.weight is not None:
+            y = torch.addcmul(self.bias.view(channels), y, self.weight.view(channels))
+        return y.to(x.dtype)
 
     @torch.no_grad()
     def _track(self, mean: Tensor, variance: Tensor) -> None:
@@ -116,3 +120,21 @@ class WholeBatchNorm(nn.BatchNorm2d):
         self.running_mean.lerp_(mean, share)
         self.running_var.lerp_(variance, share)
         self.num_batches_tracked.add_(1)
+
+
+class WholeBatchNorm(_OverProcesses, nn.BatchNorm2d):
+    """:class:`torch.nn.BatchNorm2d` over the batch of all processes."""
+
+
+class WholeBatchNorm1d(_OverProcesses, nn.BatchNorm1d):
+    """:class:`torch.nn.BatchNorm1d` over the batch of all processes."""
+
+
+def join_batch_norms(network: nn.Module) -> None:
+    """Let every ordinary batch norm of a network see the batch of all processes from now on; names
+    and values of its weights stay."""
+    for module in network.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = WholeBatchNorm
+        elif type(module) is nn.BatchNorm1d:
+            module.__class__ = WholeBatchNorm1d

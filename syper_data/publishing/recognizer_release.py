@@ -1,0 +1,175 @@
+"""A recognizer's release: weights, recipe, log, evaluation, and a card filled from them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import syper_data
+from syper_data.errors import ConfigError, InputError
+from syper_data.publishing.generator_card import SPECTRA
+from syper_data.publishing.release_parts import (
+    EVALUATION,
+    LOG,
+    RECIPE,
+    Release,
+    read_log,
+    text_option,
+    write_release,
+)
+from syper_data.recognition.bundled import WEIGHTS
+from syper_data.recognition.evaluation import SCHEMA, percent
+from syper_data.recognition.recipe import RecognizerRecipe
+from syper_data.recognition.recognizer_file import RecognizerFile, read_recognizer
+from syper_data.rendering.templates import render_template
+
+TEMPLATE = "recognizer.md.j2"
+MAX_BYTES = 45_000_000  # of a recognizer that ships with the toolkit
+
+_COUNTS = ("images", "subjects", "identities", "mated", "nonmated", "trained_on")
+
+
+@dataclass(frozen=True)
+class ReleasedRecognizer:
+    """All that a card is filled from; ``terms`` and ``faults`` are Markdown by the release's maker."""
+
+    file: RecognizerFile
+    recipe: RecognizerRecipe
+    log: tuple[dict[str, Any], ...]
+    evaluation: Mapping[str, Any] | None
+    terms: str | None
+    faults: str | None
+
+
+def release_recognizer(
+    run: Path,
+    out: Path,
+    *,
+    evaluation: str | Path | None,
+    terms: str | Path | None,
+    faults: str | Path | None,
+) -> Release:
+    """Write the release folder of the run of a recognizer; see :func:`syper_data.release`.
+
+    Raises:
+        InputError: the run lacks a file or holds a damaged one; the evaluation is another recognizer's.
+    """
+    for name in (WEIGHTS, RECIPE, LOG):
+        if not (run / name).is_file():
+            raise InputError(f"{run}: holds no {name}, so it is no training run that wrote a recognizer")
+    file = read_recognizer(run / WEIGHTS)
+    try:
+        recipe = RecognizerRecipe.read(run / RECIPE)
+    except ConfigError as error:
+        raise InputError(str(error)) from error
+    if recipe.backbone != file.config:
+        raise InputError(f"{run}: {RECIPE} describes another architecture than {WEIGHTS} has")
+    log = read_log(run / LOG)
+    contents = {name: (run / name).read_bytes() for name in (WEIGHTS, RECIPE, LOG)}
+    measured = None
+    if evaluation is not None:
+        measured, contents[EVALUATION] = read_recognizer_evaluation(Path(evaluation), file.sha256)
+    described = ReleasedRecognizer(
+        file, recipe, tuple(log), measured, text_option(terms, "--terms"), text_option(faults, "--faults")
+    )
+    write_release(
+        out, run, WEIGHTS, file.sha256, contents, lambda digests: _card(described, out.name, contents, digests)
+    )
+    return Release(out, tuple(_warnings(described, out.name, len(contents[WEIGHTS]))))
+
+
+def read_recognizer_evaluation(path: Path, sha256: str) -> tuple[dict[str, Any], bytes]:
+    """The evaluation of the recognizer with this SHA-256, and the file's bytes.
+
+    Raises:
+        InputError: unreadable, of another schema, without a figure or its counts, or of another recognizer.
+    """
+    if path.is_dir():
+        path = path / EVALUATION
+    try:
+        data = path.read_bytes()
+        content = json.loads(data)
+        if content["schema"] != SCHEMA:
+            raise InputError(f"{path}: schema is {content['schema']!r}, this toolkit reads {SCHEMA!r}")
+        found = content["recognizer"]["sha256"]
+        sets = content["sets"]
+        counts = [entry[name] for entry in sets for name in _COUNTS]
+        rates = [entry["eer"]["value"] for entry in sets]
+        shown = [_row(entry) for entry in sets]
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise InputError(f"{path}: not a readable evaluation") from error
+    whole = all(isinstance(count, int) and count >= 0 for count in counts)
+    if not shown or not whole or not all(isinstance(rate, float) and 0 <= rate <= 1 for rate in rates):
+        raise InputError(f"{path}: holds no figures, or some that are none")
+    if found != sha256:
+        raise InputError(
+            f"{path}: measured the recognizer with SHA-256 {found}, the run's has {sha256}; evaluate this run's"
+        )
+    return content, data
+
+
+def _row(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """A set of comparisons as a row of the card's table."""
+    at = {point["point"]["target"]: percent(point["fnmr"]) for point in entry["at"]}
+    return {
+        **{name: entry[name] for name in (*_COUNTS, "name", "comparison", "independent")},
+        "eer": percent(entry["eer"]),
+        "fnmr": [(f"{100 * target:g} %", shown) for target, shown in sorted(at.items(), reverse=True)],
+    }
+
+
+def _card(run: ReleasedRecognizer, name: str, contents: Mapping[str, bytes], digests: Mapping[str, str]) -> str:
+    parameters = sum(p.numel() for p in run.file.backbone.parameters())
+    try:
+        return render_template(
+            TEMPLATE,
+            name=name,
+            spectrum=SPECTRA.get(run.file.spectrum or "", "unknown"),
+            config=run.file.config,
+            orientation=run.file.orientation,
+            parameters=f"{parameters / 1e6:.2f} M",
+            megabytes=f"{len(contents[WEIGHTS]) / 1e6:.1f}",
+            identities=len(run.file.identities),
+            summary=run.file.summary,
+            recipe=run.recipe,
+            minutes=_minutes(run.log[-1]),
+            last=run.log[-1],
+            toolkit=f"syper-data {syper_data.__version__}",
+            evaluation=run.evaluation,
+            rows=[_row(entry) for entry in run.evaluation["sets"]] if run.evaluation else [],
+            terms=run.terms,
+            faults=run.faults,
+            digests=digests,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"the records lack what a card needs ({error})") from error
+
+
+def _minutes(line: Mapping[str, Any]) -> str:
+    """Minutes of training by the last line of the log, whose seconds go on when a run is resumed."""
+    seconds = line.get("seconds")
+    return f"{seconds / 60:.0f}" if isinstance(seconds, int | float) and seconds >= 60 else ""
+
+
+def _warnings(run: ReleasedRecognizer, name: str, size: int) -> list[str]:
+    found = []
+    if size > MAX_BYTES:
+        found.append(f"{WEIGHTS} has {size / 1e6:.0f} MB; what ships with the toolkit stays under 45 MB")
+    steps, of_steps = (run.file.summary.get(key) for key in ("steps", "of_steps"))
+    if isinstance(steps, int) and isinstance(of_steps, int) and steps < of_steps:
+        found.append(f"the run stands at {steps} of its recipe's {of_steps} steps")
+    if run.recipe.name != name:
+        found.append(f"the recipe is named {run.recipe.name!r}, the release {name!r}")
+    if run.evaluation is None:
+        found.append("nothing was measured: the card says so")
+    elif any(entry["trained_on"] for entry in run.evaluation["sets"]):
+        found.append("people whom it was trained on were measured: the card says so")
+    for option, text in (("--terms", run.terms), ("--faults", run.faults)):
+        if text is None:
+            found.append(f"no {option}: the card says that none were written")
+    return found

@@ -1,0 +1,88 @@
+"""What every release has: files by fixed names, a log, texts by its maker, and a folder that is never changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from syper_data.dataset.atomic import atomic_folder
+from syper_data.dataset.shards import file_sha256
+from syper_data.errors import InputError, UsageError
+
+Card = Callable[[dict[str, str]], str]  # digests of the other files -> the text of CARD.md
+
+CARD, EVALUATION, RECIPE, LOG = "CARD.md", "evaluation.json", "recipe.yaml", "training.jsonl"
+
+
+@dataclass(frozen=True)
+class Release:
+    """The folder that was written, and what its maker should know."""
+
+    path: Path
+    warnings: tuple[str, ...]
+
+
+def write_release(
+    out: Path,
+    run: Path,
+    weights: str,
+    sha256: str,
+    contents: Mapping[str, bytes],
+    card: Card,
+) -> None:
+    """Write the files and the card, which is told their digests, into the new folder ``out``.
+
+    Raises:
+        OutputError: ``out`` is there, or can't be written.
+        InputError: the weights are no longer those with this SHA-256.
+    """
+    with atomic_folder(out) as temporary:
+        for name, data in contents.items():
+            (temporary / name).write_bytes(data)
+        if file_sha256(temporary / weights) != sha256:
+            raise InputError(f"{run / weights}: changed while it was read; is the run still training?")
+        (temporary / CARD).write_text(card({name: file_sha256(temporary / name) for name in contents}), "utf-8")
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The lines of a ``training.jsonl``; one that is no JSON object is named."""
+    lines = []
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a readable training log") from error
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            content = json.loads(line)
+        except (ValueError, RecursionError):
+            content = None
+        if not isinstance(content, dict):
+            raise InputError(f"{path}, line {number}: not a JSON object")
+        lines.append(content)
+    if not lines:
+        raise InputError(f"{path}: the training log is empty")
+    return lines
+
+
+def text_option(value: str | Path | None, option: str) -> str | None:
+    """A text, or the text of the file that it names."""
+    if value is None:
+        return None
+    try:
+        is_file = Path(value).is_file()
+    except (OSError, ValueError):  # a long text is no file name
+        is_file = False
+    try:
+        text = Path(value).read_text("utf-8") if is_file else str(value)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{option} {value}: not a readable text file") from error
+    if not is_file and (
+        isinstance(value, Path) or (str(value).endswith((".md", ".txt")) and " " not in str(value))
+    ):
+        raise InputError(f"{option} {value}: no such file")
+    if not text.strip():
+        raise UsageError(f"{option} is empty")
+    return text.strip()

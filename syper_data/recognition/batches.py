@@ -1,0 +1,53 @@
+"""Which images a step shows: a function of the seed and the step, so that a resumed run goes on alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from syper_data.recognition.recipe import SamplingConfig
+
+Labels = np.ndarray[Any, np.dtype[np.int64]]
+
+
+class Batches:
+    """The rows of every step.
+
+    ``balanced``: the classes of a batch come from one permutation of all classes after the other, the
+    images of a class likewise from permutations of its images. ``shuffled``: permutations of all images.
+    """
+
+    def __init__(self, config: SamplingConfig, labels: Labels, seed: int) -> None:
+        self._config, self._seed = config, seed
+        self._count = len(labels)
+        order = np.argsort(labels, kind="stable")
+        self._rows = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)  # of each class
+        self._round, self._permutation = -1, np.zeros(0, np.int64)
+
+    def rows(self, step: int) -> list[int]:
+        """The images of a step, ``config.batch`` of them."""
+        config = self._config
+        if config.kind == "shuffled":
+            start = step * config.batch
+            return [self._place(i, self._count) for i in range(start, start + config.batch)]
+        shown = []
+        for i in range(step * config.identities, (step + 1) * config.identities):
+            shown += self._of_class(self._place(i, len(self._rows)), i // len(self._rows))
+        return shown
+
+    def _place(self, i: int, count: int) -> int:
+        """Entry ``i`` of the permutations of 0..count - 1, one after the other."""
+        turn, place = divmod(i, count)
+        if turn != self._round:
+            self._round = turn
+            self._permutation = np.random.default_rng((self._seed, 0, turn)).permutation(count)
+        return int(self._permutation[place])
+
+    def _of_class(self, label: int, turn: int) -> list[int]:
+        """The images that a class shows when its turn comes for the ``turn``-th time: pieces of
+        permutations of its images, none twice in a batch unless there are too few."""
+        rows, k = self._rows[label], self._config.images
+        again, piece = divmod(turn, max(len(rows) // k, 1))
+        permutation = np.random.default_rng((self._seed, 1, label, again)).permutation(rows)
+        return [int(row) for row in np.resize(permutation, max(len(rows), k))[piece * k : piece * k + k]]

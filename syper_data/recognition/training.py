@@ -1,0 +1,251 @@
+"""Training a recognizer: labelled crops become a recognizer file, resumable to the step.
+
+The step itself is :class:`~syper_data.recognition.training_run.RecognizerRun`; here are the folder of the
+run, its log, the validation and the resuming.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from syper_data.dataset.atomic import remove_leftovers, write_atomically
+from syper_data.dataset.lock import folder_lock
+from syper_data.errors import DivergedError, InputError, SyperError, UsageError
+from syper_data.execution.team import Team
+from syper_data.imaging.holdout import is_held_out
+from syper_data.imaging.source import ImageSource, SourceImage, read_images
+from syper_data.imaging.subjects import by_folder, one_half, only_subjects, read_subjects
+from syper_data.recognition.bundled import WEIGHTS
+from syper_data.recognition.eyes import TrainingData, load_eyes
+from syper_data.recognition.recipe import RecognizerRecipe
+from syper_data.recognition.recognizer_file import identity_digest, write_recognizer
+from syper_data.recognition.training_run import RecognizerRun
+from syper_data.recognition.validation import validate
+
+Report = Callable[[dict[str, Any]], None]
+Source = str | Path | Iterable[SourceImage]
+
+_CHECKPOINT = "checkpoint.pt"
+_LOG = "training.jsonl"
+
+
+def train_recognizer(
+    recipe: RecognizerRecipe | str | Path,
+    data: Source | Sequence[str | Path],
+    out: str | Path,
+    *,
+    columns: Mapping[str, str] | None = None,
+    subjects: str | Path | Iterable[str] | None = None,
+    subjects_half: int | None = None,
+    holdout: float | None = None,
+    report: Report | None = None,
+) -> Path:
+    """Train until the recipe's length is reached; the same call again resumes.
+
+    ``data`` is an image source with the columns ``subject`` and ``side``, several of them (a list), or
+    the images themselves; ``columns`` maps our names to the source's own. The same id in two sources
+    is two persons. ``subjects`` (a text file, one id a line, or the ids) and ``subjects_half`` (0 or
+    1, by the last bit of the id's SHA-256) choose whom to read at all; ``holdout`` then leaves a share of
+    them out of training, by the rule of :mod:`syper_data.imaging.holdout`, and the log says how well the
+    network tells *them* apart. ``report`` is called with what is known of the data, then with each
+    line of the log.
+
+    Writes ``recipe.yaml``, ``data.json``, ``training.jsonl``, ``checkpoint.pt`` and
+    ``recognizer.safetensors`` (with the digests of the plain ids trained on) into ``out``; returns
+    that file. Several processes (``torchrun``) train as one, and the first of them writes.
+
+    Raises:
+        InputError: unusable crops or list of subjects, or ``out`` holds a run of another recipe or other data.
+        ConfigError: the recipe makes no sense, or its batch does not divide over the processes.
+        UsageError: a half or a share out of range.
+        LockedError: another process is training into ``out``.
+        SyperError: the loss is not finite; the last checkpoint stays as it is.
+        OutputError: the disk is full; the last checkpoint stays as it is.
+    """
+    out = Path(out)
+    if not isinstance(recipe, RecognizerRecipe):
+        recipe = RecognizerRecipe.read(Path(recipe))
+    wanted = read_subjects(subjects) if isinstance(subjects, str | Path) else subjects
+    sources = [_chosen(images, wanted, subjects_half) for images in _sources(data, columns)]
+    held_out = None if holdout is None else partial(is_held_out, share=holdout)
+    if holdout is not None:
+        is_held_out("", holdout)  # a share out of range is said before anything is read
+    team = Team.current()
+    with folder_lock(out) if team.leads else nullcontext():
+        if team.leads:
+            remove_leftovers(out)
+        team.wait()
+        size, at_least = recipe.backbone.input_size, recipe.sampling.at_least
+        eyes = load_eyes(sources, size, recipe.both_eyes, at_least=at_least, held_out=held_out)
+        eyes.summary.update(subjects_half=subjects_half, holdout=holdout)
+        folder = RecognizerFolder(out, RecognizerRun(recipe, eyes.training), eyes, report if team.leads else None)
+        folder.resume()
+        team.wait()  # nothing is written before everyone has read
+        folder.begin()
+        folder.train()
+        team.wait()
+        return out / WEIGHTS
+
+
+def _sources(
+    data: Source | Sequence[str | Path], columns: Mapping[str, str] | None
+) -> list[Iterable[SourceImage]]:
+    if isinstance(data, str | Path):
+        data = [data]
+    given = list(data)
+    paths = [entry for entry in given if isinstance(entry, str | Path)]
+    if not given:
+        raise UsageError("--data: no image source was given")
+    if len(paths) not in (0, len(given)):
+        raise UsageError("data: paths and images can't be mixed")
+    if not paths:
+        return [[entry for entry in given if isinstance(entry, SourceImage)]]
+    return [_labelled(path, columns) for path in paths]
+
+
+def _labelled(path: str | Path, columns: Mapping[str, str] | None) -> Iterator[SourceImage]:
+    """The images of a source; a folder of pictures names the subjects by its folders."""
+    images = read_images(path, columns)
+    return by_folder(images) if ImageSource.open(path, columns).pictures else images
+
+
+def _chosen(
+    images: Iterable[SourceImage], subjects: Iterable[str] | None, half: int | None
+) -> Iterator[SourceImage]:
+    chosen = iter(images)
+    if subjects is not None:
+        chosen = only_subjects(chosen, subjects)
+    return chosen if half is None else one_half(chosen, half)
+
+
+class RecognizerFolder:
+    """A run and the folder that it is written to."""
+
+    def __init__(self, path: Path, run: RecognizerRun, eyes: TrainingData, report: Report | None) -> None:
+        self.path, self.run, self.eyes = path, run, eyes
+        self._report = report or (lambda line: None)
+        self._lines: list[str] = []
+        self._seconds = 0.0  # of training, before this process
+
+    def resume(self) -> None:
+        """Continue from the checkpoint, if there is one.
+
+        Raises:
+            InputError: it is damaged, or that of another run.
+        """
+        path = self.path / _CHECKPOINT
+        if not path.exists():
+            return
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            self._refuse_another_run(state)
+            self.run.restore(state)
+            self._seconds = float(state["seconds"])
+        except InputError:
+            raise
+        except Exception as error:  # torch.load and load_state_dict raise many types on damaged files
+            name = type(error).__name__
+            raise InputError(f"{path}: not a readable checkpoint ({name}); remove it to start over") from error
+        self._lines = _read_log(self.path / _LOG, self.run.step)
+
+    def _refuse_another_run(self, state: dict[str, Any]) -> None:
+        if dict(state["recipe"]) != self.run.recipe.to_dict():
+            raise InputError(f"{self.path}: holds a run of another recipe; choose another --out")
+        theirs = (state["data_sha256"], state["validation_sha256"])
+        if theirs != (self.eyes.summary["sha256"], self.eyes.summary["validation_sha256"]):
+            raise InputError(
+                f"{self.path}: holds a run on other images or subjects; give the same --data, --subjects, "
+                "--subjects-half and --holdout, or choose another --out"
+            )
+
+    def begin(self) -> None:
+        """Write what is known before the first step, and report it."""
+        summary = self.eyes.summary
+        if self.run.team.leads:
+            write_atomically(self.path / "recipe.yaml", self.run.recipe.write_text())
+            write_atomically(self.path / "data.json", json.dumps(summary, indent=1) + "\n")
+        self._report({**summary, "steps": self.run.steps, "from_step": self.run.step})
+
+    def train(self) -> None:
+        """Steps, and a snapshot every ``snapshot_steps``, until the run is done."""
+        run, started, first = self.run, time.monotonic(), self.run.step
+        figures: dict[str, list[float]] = {}
+        while not run.done:
+            try:
+                for name, value in run.advance().items():
+                    figures.setdefault(name, []).append(value)
+            except DivergedError as error:
+                raise self._stopped(str(error)) from error
+            if run.step % run.recipe.snapshot_steps == 0 or run.done:
+                seconds = time.monotonic() - started
+                shown = (run.step - first) * run.recipe.sampling.batch
+                line: dict[str, Any] = {
+                    "step": run.step,
+                    "of_steps": run.steps,
+                    "seconds": round(self._seconds + seconds, 1),
+                    "images_per_second": round(shown / seconds, 1),
+                    "size": run.recipe.size_at((run.step - 1) / run.steps),
+                    **{name: round(sum(values) / len(values), 5) for name, values in figures.items()},
+                }
+                figures = {}
+                if run.team.leads:
+                    self._snapshot(line)
+                run.team.wait()
+
+    def _stopped(self, reason: str) -> SyperError:
+        kept = f"{self.path / _CHECKPOINT} is kept" if self._lines else "no snapshot was made yet"
+        return SyperError(f"{self.path}: {reason}; {kept}; lower optimiser.lr")
+
+    def _snapshot(self, line: dict[str, Any]) -> None:
+        run = self.run
+        if not run.finite():
+            raise self._stopped(f"training diverged at step {run.step} (weights are not finite)")
+        if self.eyes.validation is not None:
+            compared = self.eyes.validation.first(run.recipe.validation_images)
+            line |= {k: round(v, 5) for k, v in validate(run.backbone, compared, run.device).items()}
+        self._lines.append(json.dumps(line))
+        buffer = io.BytesIO()  # torch.save itself hides a full disk behind a RuntimeError
+        extra = {"validation_sha256": self.eyes.summary["validation_sha256"], "seconds": line["seconds"]}
+        torch.save({**run.state(), **extra}, buffer)
+        self._write_weights()
+        write_atomically(self.path / _LOG, "".join(text + "\n" for text in self._lines))
+        write_atomically(self.path / _CHECKPOINT, buffer.getvalue())
+        self._report(line)
+
+    def _write_weights(self) -> None:
+        recipe, run = self.run.recipe, self.run
+        summary = {
+            "steps": run.step,
+            "of_steps": run.steps,
+            "recipe": recipe.name,
+            "seed": recipe.seed,
+            "both_eyes": recipe.both_eyes,
+            **{k: v for k, v in self.eyes.summary.items() if v is not None},
+        }
+        write_recognizer(
+            self.path / WEIGHTS,
+            run.backbone,
+            recipe.backbone,
+            name=recipe.name,
+            spectrum=recipe.spectrum,
+            identities=[identity_digest(subject) for subject in self.eyes.training.subjects],
+            summary=summary,
+        )
+
+
+def _read_log(path: Path, step: int) -> list[str]:
+    """The lines up to the checkpoint; what a killed process wrote beyond it is made again."""
+    try:
+        lines = path.read_text("utf-8").splitlines() if path.exists() else []
+        return [line for line in lines if json.loads(line)["step"] <= step]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: not a readable log; remove it to continue without it") from error

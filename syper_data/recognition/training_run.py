@@ -1,0 +1,164 @@
+"""The state of a recognizer's training and one step of it.
+
+All random draws of step i come from (seed, i) and are made for the whole batch; a process takes its rows
+of them. So a resumed run goes on as if it had never stopped, and several processes train as one. Loss
+and gradients are checked before they change a weight.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from syper_data.errors import ConfigError, DivergedError
+from syper_data.execution.team import Team, join_batch_norms
+from syper_data.recognition.augment import augment
+from syper_data.recognition.backbones import build_backbone
+from syper_data.recognition.batches import Batches
+from syper_data.recognition.eyes import Eyes
+from syper_data.recognition.margins import MarginHead, draw_margins
+from syper_data.recognition.prelu import quicken_prelus
+from syper_data.recognition.recipe import RecognizerRecipe, ScheduleConfig
+
+
+class RecognizerRun:
+    """Backbone, margin head, optimiser and step; :meth:`advance` makes one step.
+
+    Raises:
+        ConfigError: the batch does not divide over the processes.
+    """
+
+    def __init__(self, recipe: RecognizerRecipe, eyes: Eyes) -> None:
+        self.recipe, self.eyes = recipe, eyes
+        self.team = Team.current()
+        if recipe.sampling.batch % self.team.size:
+            raise ConfigError(
+                f"sampling: the batch of {recipe.sampling.batch} does not divide over {self.team.size} processes"
+            )
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        torch.manual_seed(recipe.seed)
+        self.backbone: nn.Module = build_backbone(recipe.backbone)
+        self.head = MarginHead(recipe.margin, eyes.classes, recipe.backbone.embedding_dim)
+        self.backbone.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.head.to(self.device)
+        join_batch_norms(self.backbone)
+        if self.device.type == "cpu":
+            quicken_prelus(self.backbone)
+        self.batches = Batches(recipe.sampling, eyes.labels, recipe.seed)
+        self.optimiser = _optimiser(recipe, [*self.backbone.parameters(), *self.head.parameters()])
+        self.steps = recipe.length(len(eyes))
+        self.step = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether the recipe's length is reached."""
+        return self.step >= self.steps
+
+    @property
+    def share(self) -> float:
+        """How much of the length is done, 0..1."""
+        return self.step / self.steps
+
+    def advance(self) -> dict[str, float]:
+        """One step; returns loss, share of images nearest to their own class, cosine to it.
+
+        Raises:
+            DivergedError: the loss or the gradient is not finite; no weight was changed by it.
+        """
+        recipe, n = self.recipe, self.recipe.sampling.batch
+        state = np.random.SeedSequence((recipe.seed, self.step)).generate_state(2)
+        rng = torch.Generator().manual_seed(int(state[0]))  # torch takes 32 bits
+        torch.manual_seed(int(state[1]) + self.team.rank)  # for dropout
+        rate = recipe.optimiser.lr * rate_at(recipe.schedule, self.share, self.steps)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        warm = recipe.schedule.margin_warmup
+        margins = draw_margins(recipe.margin, n, rng, min(1.0, self.share / warm) if warm else 1.0).to(self.device)
+        images, labels = self._batch(rng)
+
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+            vectors = self.backbone.train()(images)
+        cosines = self.head.cosines(vectors)
+        loss = F.cross_entropy(self.head.logits(cosines, labels, margins, self.team), labels)
+        self._descend(loss)
+
+        with torch.no_grad():
+            own = cosines.gather(1, labels[:, None])
+            figures = torch.stack([loss.detach(), (cosines.argmax(1) == labels).float().mean(), own.mean()])
+            found = self.team.mean(figures).tolist()
+        self.step += 1
+        return {**dict(zip(("loss", "accuracy", "cosine"), found, strict=True)), "lr": rate}
+
+    def _batch(self, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """This process's images float32 [n, 3, s, s] and labels [n] of the step."""
+        recipe, rows = self.recipe, self.team.mine(self.batches.rows(self.step))
+        pixels = torch.from_numpy(np.stack([self.eyes.pixels[row] for row in rows])).permute(0, 3, 1, 2)
+        size = recipe.size_at(self.share)
+        images = augment(pixels.to(self.device), size, recipe.sampling.batch, recipe.augment, rng, self.team)
+        return images, torch.from_numpy(self.eyes.labels[rows]).to(self.device)
+
+    def _descend(self, loss: Tensor) -> None:
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
+        self.team.average_gradients(parameters)
+        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        if not torch.isfinite(loss) or not torch.isfinite(norm):
+            raise DivergedError(
+                f"training diverged at step {self.step} (loss {float(loss.detach()):.3g}, "
+                f"gradient norm {float(norm):.3g})"
+            )
+        if self.recipe.optimiser.clip:
+            nn.utils.clip_grads_with_norm_(parameters, self.recipe.optimiser.clip, norm)
+        self.optimiser.step()
+
+    def finite(self) -> bool:
+        """Whether every weight and every running statistic is a number."""
+        tensors = [*self.backbone.state_dict().values(), *self.head.state_dict().values()]
+        return all(bool(torch.isfinite(t).all()) for t in tensors)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that :meth:`restore` needs; tensors and plain values only."""
+        return {
+            "recipe": self.recipe.to_dict(),
+            "data_sha256": self.eyes.sha256,
+            "step": self.step,
+            "backbone": self.backbone.state_dict(),
+            "head": self.head.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from a state of the same recipe and the same data."""
+        self.step = int(state["step"])
+        self.backbone.load_state_dict(state["backbone"])
+        self.head.load_state_dict(state["head"])
+        self.optimiser.load_state_dict(state["optimiser"])
+
+
+def rate_at(config: ScheduleConfig, share: float, steps: int) -> float:
+    """The factor of the learning rate after ``share`` of the length; the first step is not 0."""
+    if share < config.warmup:
+        return (share + 1 / steps) / (config.warmup + 1 / steps)
+    if config.decay == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * (share - config.warmup) / (1 - config.warmup)))
+    if config.decay == "step":
+        return config.factor ** sum(share >= stone for stone in config.milestones)
+    return 1.0
+
+
+def _optimiser(recipe: RecognizerRecipe, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    config = recipe.optimiser
+    trained = [p for p in parameters if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if config.kind == "adamw":
+        return torch.optim.AdamW(groups, lr=config.lr)
+    return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.momentum > 0)

@@ -1,0 +1,108 @@
+"""A recognizer's release: whole, and its card says only what was recorded and measured."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from small_recognizers import RECIPE, people
+from syper_data.dataset.shards import file_sha256
+from syper_data.errors import InputError
+from syper_data.imaging.source import SourceImage
+from syper_data.metrics.pairs import all_pairs
+from syper_data.publishing.release import release
+from syper_data.recognition.embedder import load_embedder
+from syper_data.recognition.evaluation import evaluation_set, percent, write_evaluation
+from syper_data.recognition.recognizer_file import read_recognizer
+from syper_data.recognition.training import train_recognizer
+
+FILES = {"recognizer.safetensors", "recipe.yaml", "training.jsonl", "CARD.md"}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "run"
+    train_recognizer(replace(RECIPE, steps=2), people(), out, subjects_half=0)
+    return out
+
+
+@pytest.fixture(scope="module")
+def evaluation(run: Path) -> Path:
+    images: list[SourceImage] = people(5, 2, seed=1)
+    vectors = load_embedder(run / "recognizer.safetensors").embed([x.pixels for x in images])
+    pairs = all_pairs(vectors, [f"{x.subject} {x.side}" for x in images], [x.subject for x in images])
+    entry = evaluation_set("new | people", "all pairs", pairs, images=len(images), data_sha256="ab" * 32)
+    write_evaluation(run.parent / "evaluation.json", read_recognizer(run / "recognizer.safetensors"), [entry])
+    return run.parent / "evaluation.json"
+
+
+def test_a_release_holds_everything_and_its_card_the_figures(run: Path, evaluation: Path, tmp_path: Path) -> None:
+    done = release(run, tmp_path / "tiny", evaluation=evaluation, terms="Research only.", faults="- Few people.")
+    assert done.warnings == ()
+    assert {p.name for p in done.path.iterdir()} == FILES | {"evaluation.json"}
+    for name in ("recognizer.safetensors", "recipe.yaml", "training.jsonl"):
+        assert (done.path / name).read_bytes() == (run / name).read_bytes()
+    card = (done.path / "CARD.md").read_text()
+    (entry,) = json.loads(evaluation.read_text())["sets"]
+    assert f"| {percent(entry['eer'])} | not supported | not supported | 5 | 10 | 160 (40 distinct) |" in card
+    for text in (
+        "# tiny\n",
+        "near-infrared",
+        "Research only.",
+        "- Few people.",
+        "--subjects-half 0",
+        "elasticface-arc",
+    ):
+        assert text in card
+    for name in FILES - {"CARD.md"} | {"evaluation.json"}:
+        assert file_sha256(done.path / name) in card
+    assert str(tmp_path) not in card
+    assert load_embedder(done.path / "recognizer.safetensors").name == "tiny"
+
+
+def test_without_an_evaluation_the_card_says_that_nothing_was_measured(run: Path, tmp_path: Path) -> None:
+    done = release(run, tmp_path / "other", unevaluated=True)
+    assert "Do not rely on it" in (done.path / "CARD.md").read_text()
+    assert {p.name for p in done.path.iterdir()} == FILES
+    told = " | ".join(done.warnings)
+    for words in ("nothing was measured", "no --terms", "no --faults", "'tiny', the release 'other'"):
+        assert words in told
+
+
+def damaged(content: dict[str, Any], case: str) -> str:
+    if case == "schema":
+        content["schema"] = "syper-evaluation/1"
+    elif case == "another":
+        content["recognizer"]["sha256"] = "0" * 64
+    elif case == "no sets":
+        content["sets"] = []
+    elif case == "no rate":
+        content["sets"][0]["eer"]["value"] = None
+    elif case == "no count":
+        del content["sets"][0]["mated"]
+    return "[]" if case == "list" else json.dumps(content)
+
+
+@pytest.mark.parametrize("case", ["schema", "another", "no sets", "no rate", "no count", "list"])
+def test_a_damaged_evaluation_or_one_of_another_network_is_refused(
+    run: Path, evaluation: Path, tmp_path: Path, case: str
+) -> None:
+    bad = tmp_path / "bad.json"
+    bad.write_text(damaged(json.loads(evaluation.read_text()), case))
+    with pytest.raises(InputError, match=r"bad\.json: ") as caught:
+        release(run, tmp_path / "r", evaluation=bad)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("missing", ["recipe.yaml", "training.jsonl"])
+def test_what_a_run_lacks_is_named(run: Path, tmp_path: Path, missing: str) -> None:
+    (tmp_path / "run").mkdir()
+    for name in FILES - {"CARD.md", missing}:
+        (tmp_path / "run" / name).write_bytes((run / name).read_bytes())
+    with pytest.raises(InputError, match=f"holds no {missing}"):
+        release(tmp_path / "run", tmp_path / "r", unevaluated=True)
