@@ -1,60 +1,57 @@
-"""Recognizer training small enough for a test: a recipe of four steps, drawn eyes of a few people."""
+"""Recognizers with random weights, in which every weight and statistic matters."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable
+from pathlib import Path
 
-import numpy as np
+import torch
+from torch import nn
 
-from drawn_crops import drawn_eye
-from syper_data.imaging.source import SourceImage
+from syper_data.recognition.backbones import Backbone, build_backbone
 from syper_data.recognition.config import BackboneConfig
-from syper_data.recognition.eyes import TrainingData, load_eyes
-from syper_data.recognition.margins import MarginConfig
-from syper_data.recognition.recipe import (
-    RecognizerRecipe,
-    SamplingConfig,
-    ScheduleConfig,
-    Stage,
-)
-from syper_data.recognition.training_run import RecognizerRun
+from syper_data.recognition.recognizer_file import write_recognizer
 
-RECIPE = RecognizerRecipe(
-    "tiny",
-    "nir",
-    BackboneConfig("mobilefacenet", embedding_dim=128, head="pooling", dropout=0.1),
-    "two_classes",
-    steps=4,
-    margin=MarginConfig("elasticface-arc", 16.0, sigma=0.05),
-    sampling=SamplingConfig(identities=3, images=2),
-    schedule=ScheduleConfig(warmup=0.25, margin_warmup=0.5),
-    stages=(Stage(0.99, 32), Stage(1, 112)),
-    snapshot_steps=2,
-    seed=3,
-)
-SMALL = replace(RECIPE, name="small", stages=(Stage(0.999, 32), Stage(1, 112)), steps=1000)
+SMALL = BackboneConfig("mobilefacenet", 112, 128, "pooling")
 
 
-def people(count: int = 4, samples: int = 3, seed: int = 0, side: int = 32) -> list[SourceImage]:
-    """Drawn eyes: two a person, each with a few images that differ by noise; right ones are mirrored."""
-    rng = np.random.default_rng(seed)
-    images = []
-    for person in range(count):
-        for eye, where in enumerate(("image_left", "image_right")):
-            drawn = drawn_eye(1000 * seed + 2 * person + eye, side).astype(np.int16)
-            for sample in range(samples):
-                noisy = np.clip(drawn + rng.integers(-12, 13, drawn.shape), 0, 255).astype(np.uint8)
-                pixels = noisy[:, ::-1].copy() if eye else noisy
-                place = f"eyes.parquet, row {len(images)}"
-                images.append(
-                    SourceImage(pixels, place, subject=f"person-{person}", side=where, sample=str(sample))
-                )
-    return images
+def random_backbone(config: BackboneConfig = SMALL, seed: int = 0) -> Backbone:
+    """Weights and batch statistics that differ from one and zero, so that each of them matters."""
+    torch.manual_seed(seed)
+    network = build_backbone(config)
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
+                module.weight.uniform_(0.5, 1.5)
+                module.bias.normal_(0, 0.2)
+                module.running_mean.normal_(0, 0.2)  # type: ignore[union-attr]
+                module.running_var.uniform_(0.5, 1.5)  # type: ignore[union-attr]
+            elif isinstance(module, nn.PReLU):
+                module.weight.uniform_(-0.2, 0.5)
+            elif isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight)
+    return network.eval().requires_grad_(False)
 
 
-def load(recipe: RecognizerRecipe = RECIPE, **changes: int) -> TrainingData:
-    return load_eyes([people(**changes)], recipe.backbone.input_size, recipe.both_eyes)
-
-
-def make_run(recipe: RecognizerRecipe = RECIPE, **changes: int) -> RecognizerRun:
-    return RecognizerRun(recipe, load(recipe, **changes).training)
+def save_random_recognizer(
+    path: Path,
+    config: BackboneConfig = SMALL,
+    seed: int = 0,
+    *,
+    name: str = "random",
+    spectrum: str | None = "vis",
+    orientation: str = "canonical",
+    identities: Iterable[str] | None = (),
+) -> Path:
+    """Write :func:`random_backbone` as a recognizer file."""
+    write_recognizer(
+        path,
+        random_backbone(config, seed),
+        config,
+        name=name,
+        spectrum=spectrum,
+        orientation=orientation,
+        identities=identities,
+        summary={"made_for": "tests"},
+    )
+    return path

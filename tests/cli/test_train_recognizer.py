@@ -17,7 +17,7 @@ from PIL import Image
 
 import syper_data
 from drawn_crops import png
-from small_recognizers import RECIPE, people
+from small_recognizer_training import RECIPE, people
 from syper_data.cli.train_recognizer import command
 from syper_data.errors import ConfigError, InputError, SyperError, UsageError
 from syper_data.recognition.recognizer_file import identity_digest, read_recognizer

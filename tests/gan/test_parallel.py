@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 import torch
-from parallel_steps import CASES, train
 from PIL import Image
 from torch import Tensor
 
+from parallel_steps import CASES, train
 from small_generators import REPOSITORY
 from small_training import PACKAGE, RECIPE, crops, needs_extra
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parent.parent
 # Sums over two halves round otherwise than sums over the whole, and Adam's first steps turn even tiny
 # gradients into full steps: a single weight may differ by half a step (the learning rate is 2e-3), the
 # way that all of them went by a small share of its length. Measured: 2e-5 and 3e-3.

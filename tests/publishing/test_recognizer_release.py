@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from small_recognizers import RECIPE, people
+from small_recognizer_training import RECIPE, people
 from syper_data.dataset.shards import file_sha256
 from syper_data.errors import InputError
 from syper_data.imaging.source import SourceImage

@@ -15,7 +15,7 @@ import torch
 from click.testing import CliRunner
 
 from drawn_crops import png
-from small_recognizers import RECIPE, people
+from small_recognizer_training import RECIPE, people
 from syper_data.cli.evaluate_recognizer import command
 from syper_data.errors import InputError, UsageError
 from syper_data.imaging.source import SourceImage

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from small_recognizers import people
+from small_recognizer_training import people
 from syper_data.errors import InputError
 from syper_data.recognition.eyes import load_eyes
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from parallel_recognizer import train
 from torch import Tensor
 
-SCRIPT = Path(__file__).resolve().parent / "parallel_recognizer.py"
+from parallel_recognizer import train
+
+SCRIPT = Path(__file__).resolve().parent.parent / "parallel_recognizer.py"
 
 
 def way(result: dict[str, Any], part: str) -> Tensor:

@@ -20,7 +20,7 @@ import pytest
 import torch
 
 from small_generators import REPOSITORY
-from small_recognizers import RECIPE, load, people
+from small_recognizer_training import RECIPE, load, people
 from small_training import contents, same, stored
 from syper_data.dataset.lock import folder_lock
 from syper_data.errors import InputError, LockedError, OutputError, SyperError, UsageError
@@ -123,7 +123,7 @@ def test_a_killed_process_leaves_a_run_that_resumes_to_the_same_bits(finished: P
     """SIGKILL as soon as the first checkpoint is there."""
     code = (
         "import sys, torch; torch.set_num_threads(1); sys.path.insert(0, sys.argv[2])\n"
-        "from small_recognizers import RECIPE, people\n"
+        "from small_recognizer_training import RECIPE, people\n"
         "from syper_data.recognition.training import train_recognizer\n"
         f"train_recognizer(RECIPE, people(8), sys.argv[1], holdout={HOLDOUT})"
     )

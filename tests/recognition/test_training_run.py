@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from small_recognizers import RECIPE, SMALL, make_run
+from small_recognizer_training import RECIPE, SMALL, make_run
 from small_training import same
 from syper_data.errors import ConfigError, DivergedError
 from syper_data.execution.team import Team

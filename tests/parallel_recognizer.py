@@ -11,9 +11,9 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from small_recognizers import SMALL, make_run
+from small_recognizer_training import SMALL, make_run
 from syper_data.recognition.augment import AugmentConfig
 from syper_data.recognition.margins import MarginConfig
 

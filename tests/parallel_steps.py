@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from small_training import PROJECTED, RECIPE, VARIETY, make_run
 from syper_data.gan.recipe import TrainingRecipe
