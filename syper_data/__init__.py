@@ -1,8 +1,8 @@
 """syper-data: make, audit, publish and use synthetic periocular image data.
 
 ``crop`` cuts eyes out of face photos, ``sample`` makes a dataset directory, ``generate`` yields
-images, ``verify`` checks a dataset, ``filter`` audits it, ``top_up`` adds to it, ``export_hf``
-publishes it, ``convert`` reads a published network, ``train_generator`` makes a new one,
+images, ``verify`` checks a dataset, ``filter`` audits it, ``top_up`` adds to it, ``report`` writes its
+page, ``export_hf`` publishes it, ``convert`` reads a published network, ``train_generator`` makes a new one,
 ``evaluate`` measures it and ``release`` packs it.
 ``train_recognizer`` makes a recognizer, ``evaluate_recognizer`` measures it, ``embed`` turns images
 into its vectors, ``convert_recognizer`` reads a published one.
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from syper_data.recognition.embeddings import embed
     from syper_data.recognition.evaluation import evaluate_recognizer
     from syper_data.recognition.training import train_recognizer
+    from syper_data.reporting.report import report
     from syper_data.sampling.generate import generate
     from syper_data.sampling.sample import sample
     from syper_data.sampling.verify import verify
@@ -46,6 +47,7 @@ __all__ = [
     "filter",
     "generate",
     "release",
+    "report",
     "sample",
     "top_up",
     "train_generator",
@@ -64,6 +66,7 @@ _HOMES = {
     "filter": "syper_data.filtering.filter",
     "generate": "syper_data.sampling.generate",
     "release": "syper_data.publishing.release",
+    "report": "syper_data.reporting.report",
     "sample": "syper_data.sampling.sample",
     "top_up": "syper_data.filtering.top_up",
     "train_generator": "syper_data.gan.training",

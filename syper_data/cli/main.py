@@ -33,6 +33,7 @@ _STEPS: dict[str, dict[str, str]] = {
         "verify": "Check a dataset, and make some of its images again.",
         "filter": "Audit a dataset: image quality, identity overlap, a ledger.",
         "top-up": "Make further seeds until enough images are kept.",
+        "report": "Write the page that a privacy officer signs or refuses.",
     },
     "Publishing": {
         "export-hf": "Write a dataset for the Hugging Face Hub, and push it.",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from syper_data.evaluation.pictures import Picture
+from syper_data.rendering.numbers import interval, number
 from syper_data.rendering.templates import data_uri, render_template
 
 TEMPLATE = "evaluation.html.j2"
@@ -84,17 +85,6 @@ def memorisation_rows(memorisation: Mapping[str, Any]) -> list[dict[str, Any]]:
         }
         for name, label in QUESTIONS.items()
     ]
-
-
-def number(value: float) -> str:
-    """A figure with as many digits as it deserves: 12.3, 0.617, 0.0089."""
-    digits = 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3 if abs(value) >= 0.1 else 4
-    return f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0: no minus before a zero
-
-
-def interval(figure: Mapping[str, Any]) -> str:
-    """``[low, high]``, or nothing where none is known."""
-    return f"[{number(figure['low'])}, {number(figure['high'])}]" if "low" in figure else ""
 
 
 def provenance(evaluation: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from drawn_crops import ThumbnailJudge, drawn_eye, png, write_crops
+from headless_browser import Browser, needs_chromium
 from small_dataset import make_dataset
 from small_generators import REPOSITORY, save_small_generator, small_generator
 from syper_data.dataset.shards import file_sha256
@@ -300,6 +301,17 @@ def test_the_page_needs_no_other_file_and_runs_nothing(crops: Path, tmp_path: Pa
     assert page.count('src="data:image/') == page.count("<img") == 2
     assert f"kid_{JUDGE}" not in page or JUDGE in page
     assert "Recall" in page
+
+
+@needs_chromium
+def test_the_page_fits_a_phone(tiny: Path, crops: Path, tmp_path: Path) -> None:
+    run(tiny, crops, tmp_path / "out", psi_sweep=[0.7], train=crops, holdout=0.4)
+    page = tmp_path / "out" / "report.html"
+    with Browser(tmp_path) as browser:
+        seen = browser.visit(page, 390)
+    assert seen.scroll_width <= seen.client_width
+    assert [r for r in seen.requests if not r.startswith("data:")] == [page.as_uri()]
+    assert seen.console == []
 
 
 def test_features_made_elsewhere_are_reduced_under_their_own_name(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from small_generators import REPOSITORY, save_small_generator, small_generator
 from syper_data.dataset.shards import file_sha256
 from syper_data.errors import ConfigError, InputError, OutputError, UsageError
 from syper_data.evaluation.evaluate import evaluate
-from syper_data.evaluation.page import number
 from syper_data.gan.bundled import find_generator, open_generator
 from syper_data.gan.config import GeneratorConfig
 from syper_data.gan.generator import Generator
@@ -24,6 +23,7 @@ from syper_data.gan.generator_file import load_generator, save_generator
 from syper_data.gan.recipe import TrainingRecipe
 from syper_data.publishing.generator_card import bundled_faults, training_hours
 from syper_data.publishing.release import read_evaluation, release
+from syper_data.rendering.numbers import number
 
 RUN_FILES = {"generator.safetensors", "recipe.yaml", "training.jsonl"}
 FILES = {*RUN_FILES, "contact-sheet.jpg", "evaluation.json", "CARD.md"}
