@@ -126,8 +126,10 @@ def export_hf(
 def _pushed(publication: Publication) -> dict[str, int]:
     """Every file of the export, with its images."""
     names = [*_SMALL_FILES, *(f"{TOPUPS}/{i + 1:04d}.json" for i in range(len(publication.topups)))]
-    if publication.rejected is not None:  # then the completion record is of other shards
-        names = [publication.rejected.name, *(name for name in names if name != COMPLETE)]
+    if publication.ledger is not None:  # then the completion record is of other shards
+        names = [name for name in names if name != COMPLETE]
+    if publication.rejected is not None:
+        names.append(publication.rejected.name)
     return dict.fromkeys(names, 0) | {f"{DATA}/{s.name}": s.rows for s in publication.completion.shards}
 
 

@@ -97,10 +97,13 @@ class KeptWriter:
                 yield pa.table(columns, schema=self.schema).filter(kept)
 
 
-def write_rejected(ledger: Ledger, folder: Path) -> ShardRecord:
-    """Every rejected key with its scores and reasons, as the configuration ``rejected`` of the export."""
+def write_rejected(ledger: Ledger, folder: Path) -> ShardRecord | None:
+    """Every rejected key with its scores and reasons, as the configuration ``rejected`` of the export; None
+    where nothing was rejected (``datasets`` can't open a table without rows)."""
     path = folder / REJECTED_FILE
     rows = np.flatnonzero(~ledger.keep)
+    if not len(rows):
+        return None
     names = ["seed", "label", *published_scores(ledger), "reasons"]
     table = ledger.table.select(names).take(pa.array(rows)).replace_schema_metadata(None)
     with atomic_path(path) as temporary:

@@ -79,6 +79,16 @@ def test_the_card_says_what_was_removed_and_croissant_holds_the_scores(tmp_path:
     assert records[0]["default/exposure"] == 0.0
 
 
+def test_where_nothing_was_rejected_there_is_no_list_of_rejected_keys(tmp_path: Path) -> None:
+    out = syper_data.export_hf(audited(tmp_path / "eyes", {}).path, out=tmp_path / "hf")
+    kept = load_dataset(str(out), split="train", cache_dir=str(tmp_path / "cache"))
+    assert kept["seed"][:] == list(range(20)) and "exposure" in kept.column_names
+    card = (out / "README.md").read_text()
+    assert "20 are published, 0 were rejected" in card and "rejected = load_dataset" not in card
+    assert "config_name: rejected" not in card
+    assert len(list(mlcroissant.Dataset(jsonld=str(out / "croissant.json")).records("default"))) == 20
+
+
 def test_the_same_export_again_changes_no_byte_and_another_ledger_needs_another_folder(tmp_path: Path) -> None:
     dataset = audited(tmp_path / "eyes")
     out = syper_data.export_hf(dataset.path, out=tmp_path / "hf")

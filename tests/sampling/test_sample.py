@@ -17,7 +17,7 @@ from syper_data.dataset.lock import folder_lock
 from syper_data.dataset.shards import read_shard
 from syper_data.errors import DriftError, InputError, LockedError, OutputError, SyperError, UsageError
 from syper_data.imaging.codec import decode
-from syper_data.sampling import sample as sample_module
+from syper_data.sampling import making as making_module
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -121,8 +121,8 @@ def test_another_kind_of_machine_is_refused_and_recorded_when_accepted(
     shutil.copytree(made, copy)
     (copy / "complete.json").unlink()
     (copy / "data" / "train-00002-of-00003.parquet").unlink()
-    real = sample_module.current_environment
-    monkeypatch.setattr(sample_module, "current_environment", lambda s: {**real(s), "torch": "9.9"})
+    real = making_module.current_environment
+    monkeypatch.setattr(making_module, "current_environment", lambda s: {**real(s), "torch": "9.9"})
     with pytest.raises(DriftError, match=r"torch is 9\.9 here"):
         syper_data.sample(n=450, out=copy, generator=tiny)
     done = syper_data.sample(n=450, out=copy, generator=tiny, accept_drift=True)
