@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from syper_data.errors import ConfigError, InputError
+from syper_data.errors import ConfigError
+from syper_data.execution.run_files import read_recipe_values
 from syper_data.gan.ada import AdaConfig
 from syper_data.gan.augment import AugmentConfig, DiffAugmentConfig
 from syper_data.gan.config import GeneratorConfig, check_number, check_positive, check_whole
@@ -134,17 +135,7 @@ class TrainingRecipe:
     @classmethod
     def read(cls, path: Path) -> TrainingRecipe:
         """Read a YAML recipe file."""
-        try:
-            values = yaml.safe_load(Path(path).read_text("utf-8"))
-        except OSError as error:
-            raise InputError(
-                f"{path}: cannot be read: {error.strerror}; bundled recipes: generator/recipes"
-            ) from error
-        except (ValueError, RecursionError, yaml.YAMLError) as error:
-            line = (str(error).splitlines() or [""])[0]
-            raise InputError(f"{path}: not a readable recipe ({line})") from error
-        if not isinstance(values, dict):
-            raise InputError(f"{path}: a recipe is a YAML mapping")
+        values = read_recipe_values(path, "generator/recipes")
         try:
             return cls.from_dict(values)
         except ConfigError as error:

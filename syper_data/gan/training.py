@@ -20,6 +20,7 @@ import torch
 from syper_data.dataset.atomic import remove_leftovers, write_atomically
 from syper_data.dataset.lock import folder_lock
 from syper_data.errors import DivergedError, InputError, SyperError
+from syper_data.execution.run_files import read_log, reading_checkpoint
 from syper_data.execution.team import Team
 from syper_data.gan.bundled import open_generator
 from syper_data.gan.crops import Pixels, load_crops
@@ -115,17 +116,12 @@ class RunFolder:
         path = self.path / _CHECKPOINT
         if not path.exists():
             return
-        try:
+        with reading_checkpoint(path):
             state = torch.load(path, map_location="cpu", weights_only=True)
             self._refuse_another_run(state)
             self.run.restore(state)
             self._changes = self._recorded_changes(state)
-        except InputError:
-            raise
-        except Exception as error:  # torch.load and load_state_dict raise many types on damaged files
-            name = type(error).__name__
-            raise InputError(f"{path}: not a readable checkpoint ({name}); remove it to start over") from error
-        self._lines = _read_log(self.path / _LOG, self.run.kimg)
+        self._lines = read_log(self.path / _LOG, "kimg", round(self.run.kimg, 3))
 
     def _refuse_another_run(self, state: dict[str, Any]) -> None:
         run, stored = self.run, dict(state["recipe"])
@@ -235,12 +231,3 @@ def sheet(run: TrainingRun) -> Pixels:
         classes = [round(i) for i in np.linspace(0, c_dim - 1, rows)]
         keys = [(seed, label) for label in classes for seed in range(_SHEET_COLUMNS)]
     return contact_sheet(list(run.samples(keys)), _SHEET_COLUMNS)
-
-
-def _read_log(path: Path, kimg: float) -> list[str]:
-    """The lines up to the checkpoint; what a killed process wrote beyond it is made again."""
-    try:
-        lines = path.read_text("utf-8").splitlines() if path.exists() else []
-        return [line for line in lines if json.loads(line)["kimg"] <= round(kimg, 3)]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: not a readable log; remove it to continue without it") from error

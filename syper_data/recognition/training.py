@@ -20,6 +20,7 @@ import torch
 from syper_data.dataset.atomic import remove_leftovers, write_atomically
 from syper_data.dataset.lock import folder_lock
 from syper_data.errors import DivergedError, InputError, SyperError, UsageError
+from syper_data.execution.run_files import read_log, reading_checkpoint
 from syper_data.execution.team import Team
 from syper_data.imaging.holdout import is_held_out
 from syper_data.imaging.source import ImageSource, SourceImage, read_images
@@ -145,17 +146,12 @@ class RecognizerFolder:
         path = self.path / _CHECKPOINT
         if not path.exists():
             return
-        try:
+        with reading_checkpoint(path):
             state = torch.load(path, map_location="cpu", weights_only=True)
             self._refuse_another_run(state)
             self.run.restore(state)
             self._seconds = float(state["seconds"])
-        except InputError:
-            raise
-        except Exception as error:  # torch.load and load_state_dict raise many types on damaged files
-            name = type(error).__name__
-            raise InputError(f"{path}: not a readable checkpoint ({name}); remove it to start over") from error
-        self._lines = _read_log(self.path / _LOG, self.run.step)
+        self._lines = read_log(self.path / _LOG, "step", self.run.step)
 
     def _refuse_another_run(self, state: dict[str, Any]) -> None:
         if dict(state["recipe"]) != self.run.recipe.to_dict():
@@ -240,12 +236,3 @@ class RecognizerFolder:
             identities=[identity_digest(subject) for subject in self.eyes.training.subjects],
             summary=summary,
         )
-
-
-def _read_log(path: Path, step: int) -> list[str]:
-    """The lines up to the checkpoint; what a killed process wrote beyond it is made again."""
-    try:
-        lines = path.read_text("utf-8").splitlines() if path.exists() else []
-        return [line for line in lines if json.loads(line)["step"] <= step]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: not a readable log; remove it to continue without it") from error
