@@ -1,0 +1,1 @@
+"""Protocols: which images are compared with which, read as published or made from labelled images."""
