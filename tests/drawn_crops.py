@@ -39,13 +39,18 @@ def png(pixels: Pixels) -> bytes:
 
 
 def write_crops(
-    path: Path, images: Iterable[Pixels], *, subjects: bool = True, columns: dict[str, str] | None = None
+    path: Path,
+    images: Iterable[Pixels],
+    *,
+    subjects: bool = True,
+    columns: dict[str, str] | None = None,
+    who: str = "face",
 ) -> Path:
-    """Images as Parquet; consecutive pairs are the two eyes of a subject."""
+    """Images as Parquet; consecutive pairs are the two eyes of a subject, named ``who`` and a number."""
     stored = [png(x) for x in images]
     table = {"image": [{"bytes": data, "path": f"{i}.png"} for i, data in enumerate(stored)]}
     if subjects:
-        table["subject"] = [f"face-{i // 2}" for i in range(len(stored))]  # type: ignore[misc]
+        table["subject"] = [f"{who}-{i // 2}" for i in range(len(stored))]  # type: ignore[misc]
     renamed = {(columns or {}).get(name, name): values for name, values in table.items()}
     pq.write_table(pa.table(renamed), path)
     return path

@@ -33,6 +33,11 @@ import click
 )
 @click.option("--typicality", is_flag=True, help="Also reject what is further from all real images than they are.")
 @click.option(
+    "--membership",
+    is_flag=True,
+    help="Also infer membership: --reference is what the generator was trained on, --calibration what it was not.",
+)
+@click.option(
     "--allow-seen-identities", is_flag=True, help="Let a recognizer judge people that it was trained on."
 )
 @click.option("--quality-only", is_flag=True, help="Measure the images only, compare with nobody.")

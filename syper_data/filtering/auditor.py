@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,11 +129,12 @@ class Sets:
             opened["reference_mirrored"], opened["calibration_mirrored"], auditor.identities, auditor.embed,
         )  # fmt: skip
 
-    def seen(self, subjects: Any) -> list[str]:
-        """Those of the subjects that the network was trained on, sorted."""
-        if not self.identities:
-            return []
-        return sorted(s for s in set(subjects) if s is not None and identity_digest(s) in self.identities)
+
+def seen_people(subjects: Iterable[str | None], identities: frozenset[str] | None) -> list[str]:
+    """Those of the subjects whose digests are among ``identities``, sorted."""
+    if not identities:
+        return []
+    return sorted(s for s in set(subjects) if s is not None and identity_digest(s) in identities)
 
 
 @dataclass(frozen=True)

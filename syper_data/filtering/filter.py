@@ -52,6 +52,7 @@ def filter(
     neighbours: int = 5,
     duplicates: str = "report",
     typicality: bool = False,
+    membership: bool = False,
     allow_seen_identities: bool = False,
     quality_only: bool = False,
     quality_thresholds: str | Path | None = None,
@@ -73,7 +74,9 @@ def filter(
     the spectrum, each for people that it was not trained on, or the teacher where nobody knows who the
     people are. ``duplicates`` "reject" also rejects images that repeat an earlier one. ``typicality``
     rejects what lies further from all real images than ``false_rejection_rate`` of the real ones lie from
-    other people's. ``quality_only`` leaves all this out.
+    other people's. ``membership`` also asks whether the images betray what the generator was trained on:
+    then ``reference`` is what it was trained on, and ``calibration`` what it was not.
+    ``quality_only`` leaves all this out.
 
     Quality: each measure of each image against thresholds that real crops set: those of
     ``quality_thresholds`` (a file, or "bundled"); without it the crops of ``reference``, where it
@@ -97,6 +100,7 @@ def filter(
         neighbours=neighbours,
         duplicates=duplicates,
         typicality=typicality,
+        membership=membership,
         allow_seen_identities=allow_seen_identities,
         quality_only=quality_only,
         quality_thresholds=_text(quality_thresholds),

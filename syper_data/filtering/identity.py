@@ -17,10 +17,12 @@ from syper_data.dataset.shards import file_sha256
 from syper_data.errors import InputError, UsageError
 from syper_data.filtering.auditor import Auditor
 from syper_data.filtering.embedding_set import EmbeddingSet
-from syper_data.filtering.overlap import audit_with_auditors
+from syper_data.filtering.membership import Membership, membership
+from syper_data.filtering.overlap import audit_with_auditors, refuse_seen
 from syper_data.filtering.overlap_result import OverlapResult
 from syper_data.filtering.scoring import CACHE, Report
 from syper_data.filtering.settings import FilterSettings
+from syper_data.filtering.threshold import DISJOINT, LEFT_OUT, require_people
 from syper_data.filtering.typicality import Typicality, typicality
 from syper_data.imaging.source import ImageSource, SourceImage, canonical
 from syper_data.recognition.bundled import (
@@ -32,6 +34,7 @@ from syper_data.recognition.bundled import (
 from syper_data.recognition.embedder import Embedder, load_embedder
 from syper_data.recognition.embedding_table import is_embeddings, read_header
 from syper_data.recognition.embeddings import Embeddings, embed
+from syper_data.recognition.recognizer_file import read_recognizer
 
 OVERLAP, DUPLICATE = "resembles a real person", "near-duplicate"
 
@@ -83,9 +86,25 @@ class People:
     @property
     def labelled(self) -> bool:
         """Whether a column names the people."""
-        return self.source is not None and any(
-            self.source.columns.get("subject", "subject") in part.names for part in self.source.tables
-        )
+        return self.source is not None and any(self._column in part.names for part in self.source.tables)
+
+    def subjects(self) -> set[str | None]:
+        """Who is there; None among them where an image names nobody."""
+        if self.source is None:
+            return {name for part in Embeddings.blocks(self.given) for name in part.table["subject"].to_pylist()}
+        found: set[str | None] = set()
+        for part in self.source.tables:
+            if self._column in part.names:
+                rows = part.read([self._column], 0, part.rows)
+                found |= {None if row[self._column] is None else str(row[self._column]) for row in rows}
+            else:
+                found.add(None)
+        return found or {None}
+
+    @property
+    def _column(self) -> str:
+        assert self.source is not None
+        return self.source.columns.get("subject", "subject")
 
 
 @dataclass(frozen=True)
@@ -100,13 +119,17 @@ class Comparison:
         """Check all that can be checked before long work.
 
         Raises:
-            InputError: nothing usable there, embeddings that are not finite or of another network.
+            InputError: nothing usable there, embeddings that are not finite or of another network, people
+                whom the recognizer was trained on.
+            UsageError: too few calibration people for the FPIR.
         """
         assert settings.reference is not None
         people = [People.open("reference", settings.reference, settings)]
         if settings.calibration is not None:
             people.append(People.open("calibration", settings.calibration, settings))
-        return cls(tuple(people), tuple(_networks(settings, people[0], spectrum)))
+        networks = tuple(_networks(settings, people[0], spectrum))
+        _check_people(people, networks, settings)
+        return cls(tuple(people), networks)
 
 
 def audit_identities(
@@ -163,7 +186,8 @@ def audit_identities(
             rate=settings.false_rejection_rate,
             threads=workers or os.cpu_count() or 1,
         )
-    return _recorded(dataset, result, tables, typical)
+    found = membership(auditors, threads=workers or os.cpu_count() or 1) if settings.membership else None
+    return _recorded(dataset, result, tables, typical, found)
 
 
 def _networks(settings: FilterSettings, reference: People, spectrum: str) -> list[Path]:
@@ -184,6 +208,21 @@ def _networks(settings: FilterSettings, reference: People, spectrum: str) -> lis
     if len({file_sha256(path) for path in found}) < len(found):
         raise UsageError("--embedder: the same recognizer is named twice")
     return found
+
+
+def _check_people(people: Sequence[People], networks: Sequence[Path], settings: FilterSettings) -> None:
+    """What :func:`audit_with_auditors` would refuse after all images were embedded."""
+    known = people if len(networks) == 1 else people[1:]  # of several networks one may know a reference's person
+    subjects = {place.role: place.subjects() for place in known}
+    for network in () if settings.allow_seen_identities else networks:
+        file = read_recognizer(network)
+        for role, names in subjects.items():
+            refuse_seen(role, names, file.name, file.identities if file.identities_known else None)
+    calibration = subjects.get("calibration", {None})
+    if None not in calibration:
+        require_people(len(calibration), DISJOINT, settings.fpir)
+    elif "reference" in subjects and None not in subjects["reference"] and settings.calibration is None:
+        require_people(len(subjects["reference"]), LEFT_OUT, settings.fpir)
 
 
 def _embedded(
@@ -234,7 +273,11 @@ def _images_of(source: ImageSource) -> Callable[[Sequence[int]], list[Any]]:
 
 
 def _recorded(
-    dataset: DatasetDirectory, result: OverlapResult, tables: dict[str, pa.Table], typical: Typicality | None
+    dataset: DatasetDirectory,
+    result: OverlapResult,
+    tables: dict[str, pa.Table],
+    typical: Typicality | None,
+    inferred: Membership | None,
 ) -> IdentityAudit:
     names = tables["reference"]["source_id"].to_pylist()
     nearest = result.similarity.astype(np.float64)
@@ -257,6 +300,8 @@ def _recorded(
         scores["typicality"] = typical.score
         untypical = typical.score < typical.threshold
         record["typicality"] = typical.to_dict()
+    if inferred is not None:
+        record["membership"] = inferred.to_dict()
     return IdentityAudit(scores, result.flagged, duplicate, untypical, record | {"summary": summary(record)})
 
 
@@ -292,4 +337,10 @@ def summary(overlap: dict[str, Any]) -> list[str]:
     if overlap["copies"]:
         rates = ", ".join(f"{copy['kind']} {copy['flagged']['value']:.0%}" for copy in overlap["copies"])
         lines.append(f"Planted copies of real images that are found: {rates}.")
+    if overlap.get("membership") is not None:
+        auc = overlap["membership"]["auc"]
+        lines.append(
+            f"Membership inference by the nearest image: area under the curve {auc['value']:.3f} (95 % interval "
+            f"{auc['low']:.3f} to {auc['high']:.3f}). {overlap['membership']['verdict']}"
+        )
     return [*lines, *overlap["notes"]]

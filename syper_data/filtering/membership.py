@@ -4,22 +4,27 @@ The attacker's score of a crop is its similarity to the nearest synthetic image 
 nearest-sample attack; its strength is read at low false-positive rates, Carlini et al. 2022). Training crops
 are "mated", held-out crops of other people "non-mated": AUC 0.5 and TPR = FPR mean that nothing
 shows. A weak attack that finds nothing proves nothing.
+
+A network that was trained on a person would tell that person's crops better than others': with several
+networks each person is scored by one that was not.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from syper_data.errors import InputError
-from syper_data.filtering.auditor import Given, SearchSettings
+from syper_data.errors import UsageError
+from syper_data.filtering.auditor import Auditor, SearchSettings, Sets
 from syper_data.filtering.embedding_set import EmbeddingSet
+from syper_data.filtering.overlap import split_reference
+from syper_data.filtering.search import Rows
 from syper_data.metrics.error_rates import OperatingPoint, Scores
-from syper_data.metrics.intervals import Estimate, estimate
+from syper_data.metrics.intervals import Codes, Estimate, Floats, estimate
 from syper_data.metrics.record import json_ready
-from syper_data.recognition.embeddings import require_same_embedder
 
 FPRS = (0.01, 0.001)
 
@@ -46,7 +51,7 @@ class Membership:
     held_out_images: int
     held_out_people: int
     synthetic_images: int
-    embedder: str
+    embedders: tuple[str, ...]
     repeats: int
     seed: int
     verdict: str
@@ -58,9 +63,7 @@ class Membership:
 
 
 def membership(
-    synthetic: Given,
-    train: Given,
-    held_out: Given,
+    auditors: Sequence[Auditor],
     *,
     fprs: tuple[float, ...] = FPRS,
     repeats: int = 500,
@@ -69,27 +72,35 @@ def membership(
 ) -> Membership:
     """Nearest-synthetic similarity of training crops against that of held-out crops.
 
-    A resample draws people of either set with all their crops. Where subjects are not known, every crop
-    counts as a person of its own, which narrows the intervals.
+    Each auditor's ``reference`` are the crops that the generator was trained on, its ``calibration`` such that
+    it was not; the mirrored sets are not used. With several auditors each person is scored by one that was
+    not trained on that person, and similarities count from the median of the held-out crops that the auditor
+    scores, in units of what lies between it and their 90 % quantile. A resample draws people of either set
+    with all their crops; training crops without subjects count as a person each, which narrows the intervals.
 
     Raises:
-        InputError: an empty set, another network's embeddings, a person or an image in both real sets.
+        InputError: an empty set, another network's embeddings, held-out crops without a subject, a person or an
+            image in both real sets, a training crop whose person every auditor was trained on.
+        UsageError: no held-out crops.
     """
-    found = EmbeddingSet.of(synthetic, "synthetic")
-    first, second = EmbeddingSet.of(train, "training"), EmbeddingSet.of(held_out, "held-out")
-    require_same_embedder(found.header, first.header, second.header)
-    _disjoint(first, second)
-    settings = SearchSettings(neighbours=1, threads=threads)
-    near, far = (settings.search(crops.vectors, found.vectors, 1).similarity[:, 0] for crops in (first, second))
+    sets = [Sets.of(auditor) for auditor in auditors]
+    if any(s.calibration is None for s in sets):
+        raise UsageError("membership inference compares training crops with crops held out: give a calibration")
+    train, held_out = sets[0].reference, sets[0].calibration
+    assert held_out is not None
+    identities = [s.identities or frozenset() for s in sets]
+    owners = [split_reference(crops.subjects, identities) for crops in (train, held_out)]
+    near, far = _similarities(sets, owners, SearchSettings(neighbours=1, threads=threads))
     scores = Scores(near, far)
-    people = [int(s.people.max()) + 1 for s in (first, second)]
-    points = [scores.operating_point(fpr, people[1]) for fpr in fprs]
+    people: list[Codes] = [crops.people for crops in (train, held_out)]
+    counts = [int(codes.max()) + 1 for codes in people]
+    points = [scores.operating_point(fpr, counts[1]) for fpr in fprs]
     resampled: dict[Any, list[float]] = {"auc": [], **{fpr: [] for fpr in fprs}}
     rng = np.random.default_rng(seed)
     for _ in range(repeats):
         weights = [
-            rng.multinomial(count, np.full(count, 1 / count))[s.people].astype(np.float64)
-            for count, s in zip(people, (first, second), strict=True)
+            rng.multinomial(count, np.full(count, 1 / count))[codes].astype(np.float64)
+            for count, codes in zip(counts, people, strict=True)
         ]
         sample = scores.weighted(*weights)
         resampled["auc"].append(sample.auc())
@@ -99,9 +110,26 @@ def membership(
     auc = estimate(scores.auc(), resampled["auc"])
     at = tuple(_tpr(point, resampled[point.target]) for point in points)
     return Membership(
-        auc, at, len(first), people[0], len(second), people[1], len(found), found.header.embedder_name,
-        repeats, seed, _verdict(auc, at),
+        auc, at, len(train), counts[0], len(held_out), counts[1], len(sets[0].synthetic),
+        tuple(s.synthetic.header.embedder_name for s in sets), repeats, seed, _verdict(auc, at),
     )  # fmt: skip
+
+
+def _similarities(sets: Sequence[Sets], owners: Sequence[Rows], settings: SearchSettings) -> tuple[Floats, Floats]:
+    """Of every training crop and every held-out crop: the similarity to the nearest synthetic image."""
+    found = [np.zeros(len(owner)) for owner in owners]
+    for number, one in enumerate(sets):
+        mine = [np.flatnonzero(owner == number) for owner in owners]
+        crops: list[EmbeddingSet | None] = [one.reference, one.calibration]
+        for values, rows, every in zip(found, mine, crops, strict=True):
+            if len(rows):
+                assert every is not None
+                values[rows] = settings.search(every.take(rows).vectors, one.synthetic.vectors, 1).similarity[:, 0]
+        if len(sets) > 1 and len(mine[1]):
+            middle, high = np.quantile(found[1][mine[1]], (0.5, 0.9))
+            for values, rows in zip(found, mine, strict=True):
+                values[rows] = (values[rows] - middle) / max(high - middle, 1e-6)
+    return found[0], found[1]
 
 
 def _tpr(point: OperatingPoint, resampled: list[float]) -> TprAtFpr:
@@ -118,12 +146,3 @@ def _verdict(auc: Estimate, at: tuple[TprAtFpr, ...]) -> str:
             "can be inferred to that degree."
         )
     return "No membership signal by this attack; stronger ones may find more."
-
-
-def _disjoint(first: EmbeddingSet, second: EmbeddingSet) -> None:
-    people = sorted({s for s in first.subjects if s is not None} & {s for s in second.subjects if s is not None})
-    if people:
-        raise InputError(f"{len(people)} people are in the training and the held-out set, such as {people[0]}")
-    images = {d for d in first.digests if d is not None} & {d for d in second.digests if d is not None}
-    if images:
-        raise InputError(f"{len(images)} images are in the training and the held-out set")

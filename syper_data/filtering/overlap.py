@@ -7,13 +7,13 @@ false-positive identification rate (FPIR), count what chance explains, and prove
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from syper_data.errors import InputError, UsageError
-from syper_data.filtering.auditor import Auditor, Embed, Given, SearchSettings, Sets, View, look
+from syper_data.filtering.auditor import Auditor, Embed, Given, SearchSettings, Sets, View, look, seen_people
 from syper_data.filtering.decision import Rule, excess, false_alarms, flagged_by, rules
 from syper_data.filtering.distinct import duplicates, label_figures
 from syper_data.filtering.embedding_set import require_same_images
@@ -233,15 +233,22 @@ def _same_images(sets: Sequence[Sets]) -> None:
 
 
 def _refuse_seen(sets: Sequence[Sets]) -> None:
-    """Nobody may be judged by, or set the threshold of, a network that was trained on them."""
     for one in sets:
         checked = [one.calibration] if one.calibration is not None else []
         checked += [one.reference] if len(sets) == 1 else []
         for people in checked:
-            seen = one.seen(people.subjects)
-            if seen:
-                raise InputError(
-                    f"{len(seen)} of the {people.role} subjects (such as {seen[0]}) were in the training of "
-                    f"{people.header.embedder_name}: its similarities for them are no measure for others; take "
-                    "another network or other people"
-                )
+            refuse_seen(people.role, people.subjects, people.header.embedder_name, one.identities)
+
+
+def refuse_seen(role: str, subjects: Iterable[str | None], name: str, identities: frozenset[str] | None) -> None:
+    """Nobody may be judged by, or set the threshold of, a network that was trained on them.
+
+    Raises:
+        InputError: the network ``name`` was trained on one of the subjects of the ``role``.
+    """
+    seen = seen_people(subjects, identities)
+    if seen:
+        raise InputError(
+            f"{len(seen)} of the {role} subjects (such as {seen[0]}) were in the training of {name}: its "
+            "similarities for them are no measure for others; take another network or other people"
+        )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from syper_data.filtering.auditor import Bools, SearchSettings, View
+from syper_data.filtering.auditor import Bools, SearchSettings, View, seen_people
 from syper_data.filtering.decision import Excess, FalseAlarms, Rule
 from syper_data.filtering.distinct import Duplicates, LabelFigures
 from syper_data.filtering.search import ArrayBlocks, Rows, Similarities, count_at_least
@@ -166,7 +166,7 @@ def notes(
         said.append("Images were searched in one orientation: mirrored copies can be missed.")
     if any(v.sets.identities is None for v in views):
         said.append("Whom a network was trained on is not known: it may have been trained on these very people.")
-    if seen_allowed and any(v.sets.seen(v.reference.subjects) for v in views):
+    if seen_allowed and any(seen_people(v.reference.subjects, v.sets.identities) for v in views):
         said.append(
             "A network audited people that it was trained on: its sensitivity looks better than it is for others."
         )

@@ -29,6 +29,7 @@ class FilterSettings:
     neighbours: int = 5
     duplicates: str = "report"
     typicality: bool = False
+    membership: bool = False
     allow_seen_identities: bool = False
     quality_only: bool = False
     quality_thresholds: str | None = None
@@ -46,8 +47,14 @@ class FilterSettings:
             raise UsageError(f"--neighbours is {self.neighbours!r}: must be at least 1")
         if self.duplicates not in ("report", "reject"):
             raise UsageError(f"--duplicates is {self.duplicates!r}: must be report or reject")
-        if self.quality_only and self.typicality:
-            raise UsageError("--quality-only and --typicality exclude each other")
+        for name in ("typicality", "membership"):
+            if self.quality_only and getattr(self, name):
+                raise UsageError(f"--quality-only and --{name} exclude each other")
+        if self.membership and self.calibration is None:
+            raise UsageError(
+                "--membership compares --reference, what the generator was trained on, with crops that it was not "
+                "trained on; give those: --calibration SOURCE"
+            )
         if self.quality_only:
             for name in ("calibration", "embedder"):
                 if getattr(self, name):

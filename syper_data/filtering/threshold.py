@@ -58,11 +58,6 @@ class Calibration:
         """1 / (the person's number of images) for every image [n]."""
         return np.asarray(1 / np.bincount(self.subjects)[self.subjects])
 
-    def share_at_least(self, threshold: float) -> float:
-        """Mean over people of the share of their images at or above the threshold."""
-        above = self.similarity >= threshold
-        return float((self.weights * above).sum() / self.people)
-
     def subset(self, people: Any) -> Calibration:
         """Only the people with these codes, numbered anew."""
         keep = np.isin(self.subjects, people)
@@ -85,6 +80,16 @@ def has_threshold(calibration: Calibration, fpir: float) -> bool:
     return calibration.people >= people_needed(fpir, calibration.kind)
 
 
+def require_people(people: int, kind: str, fpir: float) -> None:
+    """Raise :class:`UsageError` where so many people can't set a threshold at this FPIR."""
+    needed = people_needed(fpir, kind)
+    if people < needed:
+        raise UsageError(
+            f"calibration: {people} people ({kind}) can't set a threshold at FPIR {fpir:g}; "
+            f"{needed} are needed, or --fpir {rounded_up(smallest_fpir(people, kind)):g} with these"
+        )
+
+
 def threshold_at(calibration: Calibration, fpir: float) -> float:
     """The lowest threshold (float32) that the rule allows; flagged is what is >= it.
 
@@ -93,12 +98,8 @@ def threshold_at(calibration: Calibration, fpir: float) -> float:
     """
     if not 0 < fpir < 1:
         raise UsageError(f"fpir is {fpir}: must lie between 0 and 1")
-    people, needed = calibration.people, people_needed(fpir, calibration.kind)
-    if people < needed:
-        raise UsageError(
-            f"calibration: {people} people ({calibration.kind}) can't set a threshold at FPIR {fpir:g}; "
-            f"{needed} are needed, or --fpir {rounded_up(smallest_fpir(people, calibration.kind)):g} with these"
-        )
+    people = calibration.people
+    require_people(people, calibration.kind, fpir)
     order = np.argsort(-calibration.similarity, kind="stable")
     values, shares = calibration.similarity[order], np.cumsum(calibration.weights[order])
     allowed = fpir * (people + 1) - UNSEEN[calibration.kind] + _EXACT * people

@@ -65,7 +65,7 @@ class Audited:
     @property
     def membership(self) -> dict[str, Any] | None:
         """The figures of the membership inference; None where it was not run."""
-        return self.record.get("membership") or (self.overlap or {}).get("membership")
+        return (self.overlap or {}).get("membership")
 
     @cached_property
     def digests(self) -> dict[str, str]:

@@ -18,7 +18,7 @@ from simulated_people import People
 from small_dataset import make_dataset
 from small_recognizers import save_random_recognizer
 from syper_data.dataset.directory import DatasetDirectory
-from syper_data.errors import InputError
+from syper_data.errors import InputError, UsageError
 from syper_data.filtering.filter import FILTER
 from syper_data.filtering.ledger import LEDGER, read_ledger
 from syper_data.recognition.recognizer_file import read_recognizer
@@ -153,15 +153,53 @@ def test_an_unreadable_real_image_is_refused_and_named(tmp_path: Path, network: 
             dataset.path,
             reference=tmp_path / "real.parquet",
             embedder=[network],
+            fpir=0.1,
             quality_thresholds="bundled",
         )
     assert not (dataset.path / LEDGER).exists()
 
 
-def test_people_that_the_recognizer_was_trained_on_are_refused(tmp_path: Path) -> None:
+@pytest.fixture
+def no_long_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("syper_data.filtering.scoring.open_pool", None)
+    monkeypatch.setattr("syper_data.recognition.embeddings.open_pool", None)
+
+
+@pytest.mark.usefixtures("no_long_work")
+def test_people_that_the_recognizer_was_trained_on_are_refused_before_long_work(tmp_path: Path) -> None:
     dataset = synthetic(tmp_path / "eyes")
     digest = hashlib.sha256(b"face-3").hexdigest()
     network = save_random_recognizer(tmp_path / "seen.safetensors", identities=[digest])
-    reference = write_crops(tmp_path / "real.parquet", real_eyes())
+    other = save_random_recognizer(tmp_path / "other.safetensors", seed=1)
+    real = write_crops(tmp_path / "real.parquet", real_eyes())
+    options = {"fpir": 0.1, "quality_thresholds": "bundled"}
     with pytest.raises(InputError, match=r"1 of the reference subjects \(such as face-3\) were in the training"):
-        audit(dataset.path, reference=reference, embedder=[network], fpir=0.1, quality_thresholds="bundled")
+        audit(dataset.path, reference=real, embedder=[network], **options)
+    with pytest.raises(InputError, match=r"1 of the calibration subjects \(such as face-3\) were in the training"):
+        audit(dataset.path, reference=real, calibration=real, embedder=[other, network], **options)
+
+
+@pytest.mark.usefixtures("no_long_work")
+def test_too_few_people_for_the_fpir_are_refused_before_long_work(tmp_path: Path, network: Path) -> None:
+    dataset = synthetic(tmp_path / "eyes")
+    real = write_crops(tmp_path / "real.parquet", real_eyes())
+    options = {"fpir": 0.01, "quality_thresholds": "bundled", "embedder": [network], "reference": real}
+    with pytest.raises(UsageError, match=r"30 people \(leave-one-subject-out\) can't.*199 are needed"):
+        audit(dataset.path, **options)
+    with pytest.raises(UsageError, match=r"30 people \(disjoint people\) can't.*99 are needed, or --fpir 0.0323"):
+        audit(dataset.path, calibration=real, **options)
+
+
+def test_membership_is_inferred_where_it_is_asked_for(tmp_path: Path, network: Path) -> None:
+    dataset = synthetic(tmp_path / "eyes")
+    reference = write_crops(tmp_path / "real.parquet", real_eyes())
+    others = [drawn_eye(5000 + i, 32) for i in range(40)]
+    unseen = write_crops(tmp_path / "unseen.parquet", others, who="other")
+    options = {"fpir": 0.1, "quality_thresholds": "bundled", "embedder": [network], "reference": reference}
+    with pytest.raises(UsageError, match=r"--membership compares --reference.*give those: --calibration SOURCE"):
+        audit(dataset.path, membership=True, **options)
+    found = audit(dataset.path, membership=True, calibration=unseen, **options).figures["overlap"]
+    assert found["membership"]["train_people"] == 30
+    assert found["membership"]["held_out_people"] == 20
+    assert 0.4 < found["membership"]["auc"]["value"] <= 1
+    assert any("Membership inference by the nearest image" in line for line in found["summary"])

@@ -14,6 +14,7 @@ from audited_dataset import audited_dataset, embeddings, page_of, text_of, unit
 from drawn_crops import drawn_eye, write_crops
 from small_dataset import make_dataset
 from small_recognizers import save_random_recognizer
+from syper_data.filtering.auditor import Auditor
 from syper_data.filtering.membership import membership
 
 
@@ -60,7 +61,7 @@ def test_a_membership_inference_is_told_with_its_figures(signal: bool, tmp_path:
         )
         for role, v in (("s", near), ("t", train), ("h", held_out))
     )
-    figures = membership(made, known, unknown, repeats=50).to_dict()
+    figures = membership([Auditor(made, known, unknown)], repeats=50).to_dict()
     page = page_of(audited_dataset(tmp_path / "eyes", changes={"membership": figures}))
     words = "Training crops are nearer" if signal else "No membership signal by this attack"
     assert page.count(words) == 2  # among what was found, and in its own section
