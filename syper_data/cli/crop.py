@@ -23,6 +23,12 @@ import click
 @click.option("--already-cropped", is_flag=True, help="The images show one eye: find the iris, crop to one scale.")
 @click.option("--iris-diameters", type=float, default=2.4, show_default=True, help="Side of an eye image's crop.")
 @click.option("--iris-ratio", type=float, help="An eye image's side in iris diameters, known instead of measured.")
+@click.option(
+    "--iris-pixels",
+    type=float,
+    metavar="PX",
+    help="About how wide an eye image's iris is, where the camera is known.",
+)
 @click.option("--output-size", type=int, default=128, show_default=True, metavar="PX", help="Side of the crops.")
 @click.option(
     "--spectrum",

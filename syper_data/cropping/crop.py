@@ -57,6 +57,7 @@ def crop(
     already_cropped: bool = False,
     iris_diameters: float = 2.4,
     iris_ratio: float | None = None,
+    iris_pixels: float | None = None,
     output_size: int = 128,
     spectrum: str = "vis",
     faces: str = "largest",
@@ -80,6 +81,8 @@ def crop(
     ``already_cropped``: the images show one eye; the iris is found, and the crop is
     ``iris_diameters`` of its diameters wide. ``iris_ratio`` says instead that every image is that
     many iris diameters wide and centred on the eye (5.4 for crops of one inter-eye distance).
+    ``iris_pixels`` is about how wide the irises of this camera are: much smaller or larger circles, such as
+    the edge of a lid, are then not taken for one.
 
     ``report`` is called with entries done and their number. Crops are not mirrored.
 
@@ -94,7 +97,7 @@ def crop(
         raise UsageError(f"--workers is {workers}: must lie in 1..1024")
     out = Path(out)
     settings = _settings(
-        _landmark_source(landmarks, fixed_eyes, already_cropped, iris_ratio),
+        _landmark_source(landmarks, fixed_eyes, already_cropped, iris_ratio, iris_pixels),
         output_size=output_size,
         spectrum=spectrum,
         faces=faces,
@@ -105,6 +108,7 @@ def crop(
         fixed_eyes=_shares(fixed_eyes),
         iris_diameters=float(iris_diameters),
         iris_ratio=iris_ratio if iris_ratio is None else float(iris_ratio),
+        iris_pixels=iris_pixels if iris_pixels is None else float(iris_pixels),
         image_format=image_format,
     )
     _check_places(source, out)
@@ -270,7 +274,9 @@ def _settings(landmarks: str, **values: Any) -> CropSettings:
         return CropSettings(landmarks=landmarks, encoder=encoder_identity(name) if known else {}, **values)
 
 
-def _landmark_source(landmarks: object, fixed_eyes: object, already_cropped: bool, iris_ratio: object) -> str:
+def _landmark_source(
+    landmarks: object, fixed_eyes: object, already_cropped: bool, iris_ratio: object, iris_pixels: object
+) -> str:
     options = {
         "--landmarks": landmarks is not None,
         "--fixed-eyes": fixed_eyes is not None,
@@ -281,6 +287,8 @@ def _landmark_source(landmarks: object, fixed_eyes: object, already_cropped: boo
         raise UsageError(f"{given[0]} and {given[1]} exclude each other")
     if iris_ratio is not None and not already_cropped:
         raise UsageError("--iris-ratio belongs to --already-cropped")
+    if iris_pixels is not None and (not already_cropped or iris_ratio is not None):
+        raise UsageError("--iris-pixels belongs to --already-cropped, without --iris-ratio")
     if already_cropped:
         return "iris" if iris_ratio is None else "iris_ratio"
     return "file" if landmarks is not None else "fixed" if fixed_eyes is not None else "detector"

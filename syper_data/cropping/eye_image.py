@@ -26,7 +26,7 @@ def crop_eye_image(image: SourceImage, settings: CropSettings, make_row: MakeRow
         assert settings.iris_ratio is not None
         found: Iris | str = Iris(w / 2, h / 2, min(h, w) / settings.iris_ratio)
     else:
-        found = find_iris(image.pixels, image.spectrum or settings.spectrum)
+        found = find_iris(image.pixels, image.spectrum or settings.spectrum, settings.iris_pixels)
     if isinstance(found, str):
         return Failure(name, None, found)
     square = Square(found.x, found.y, found.diameter * settings.iris_diameters)

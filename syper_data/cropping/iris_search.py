@@ -19,6 +19,7 @@ _COARSE = 44  # pixels of the shorter side in the first look
 _PUPIL, _LIMBUS, _VIS_LIMBUS = 0.4, 0.12, 0.25  # least contrast, in standard deviations of the searched patch
 _LEVELS, _PUPIL_LEVELS = 4, 10  # least contrast of a visible-light iris and of a pupil, in levels of 0..255
 _RATIO = (0.15, 0.8)  # pupil to iris diameter of a living eye, with room
+_NEAR = (0.75, 1.3)  # a measured iris to what the camera is known to give
 
 
 @dataclass(frozen=True)
@@ -31,26 +32,28 @@ class Iris:
     pupil_diameter: float | None = None
 
 
-def find_iris(pixels: Pixels, spectrum: str) -> Iris | str:
+def find_iris(pixels: Pixels, spectrum: str, expected: float | None = None) -> Iris | str:
     """The iris of an image uint8 [h, w, 3], or one line on why none is found, with value and bound.
 
     ``nir``: the pupil is the darkest disk anywhere in the image, the iris the circle about it.
     ``vis``: a dark iris hides its pupil, so the iris is sought itself, at the centre of an image
-    that spans about one inter-eye distance (5.4 iris diameters).
+    that spans about one inter-eye distance (5.4 iris diameters). ``expected`` is the diameter in pixels
+    that the camera gives, where it is known: the iris is sought between 0.75 and 1.3 times as wide.
     """
     if min(pixels.shape[:2]) < 32:
         return f"the image is {pixels.shape[1]}x{pixels.shape[0]} pixels: too small to show an iris"
-    return _pupil_first(pixels) if spectrum == "nir" else _iris_at_centre(pixels)
+    return _pupil_first(pixels, expected) if spectrum == "nir" else _iris_at_centre(pixels, expected)
 
 
-def _iris_at_centre(pixels: Pixels) -> Iris | str:
+def _iris_at_centre(pixels: Pixels, expected: float | None) -> Iris | str:
     h, w = pixels.shape[:2]
     side, size = float(min(h, w)), 96
     window = Square(w / 2, h / 2, side)
     red = without_highlights(cut(pixels, window, size)[:, :, 0].astype(np.float32))
-    radius = size / (2 * IRIS_RATIO)
+    radius = size / (2 * IRIS_RATIO) if expected is None else expected * size / (2 * side)
+    low, high = (0.65, 1.45) if expected is None else _NEAR
     circle = find_circle(
-        red, (0.65 * radius, 1.45 * radius), arc=45, reach=16, spread=0.06 * size, expected_radius=radius
+        red, (low * radius, high * radius), arc=45, reach=16, spread=0.06 * size, expected_radius=radius
     )
     if circle.contrast < _LEVELS:
         return f"iris boundary contrast {circle.contrast:.1f} of 255 is below {_LEVELS}: too dark, or no eye"
@@ -60,11 +63,15 @@ def _iris_at_centre(pixels: Pixels) -> Iris | str:
     return Iris(x, y, 2 * circle.radius * side / size)
 
 
-def _pupil_first(pixels: Pixels) -> Iris | str:
+def _pupil_first(pixels: Pixels, expected: float | None) -> Iris | str:
     h, w = pixels.shape[:2]
     scale = min(h, w) / _COARSE
     small = Image.fromarray(pixels).convert("L").resize((round(w / scale), round(h / scale)), Image.Resampling.BOX)
-    rough = find_circle(without_highlights(np.asarray(small, np.float32)), (2.0, 9.5), arc=90, disk=0.8)
+    radii = (2.0, 9.5)
+    if expected is not None:
+        largest = max(2.0, _NEAR[1] * _RATIO[1] * expected / (2 * scale))
+        radii = (min(1.5, largest / 2), largest)
+    rough = find_circle(without_highlights(np.asarray(small, np.float32)), radii, arc=90, disk=0.8)
     if rough.strength < _PUPIL:
         return f"pupil contrast {rough.strength:.2f} is below {_PUPIL}: eye closed, covered or out of focus"
     x, y, radius = rough.x * w / small.width, rough.y * h / small.height, rough.radius * scale
@@ -78,10 +85,10 @@ def _pupil_first(pixels: Pixels) -> Iris | str:
         return f"pupil contrast {circle.contrast:.1f} of 255 is below {_PUPIL_LEVELS}: too dark, or no eye"
     if circle.strength < _PUPIL:
         return f"pupil contrast {circle.strength:.2f} is below {_PUPIL}: eye closed, covered or out of focus"
-    return _limbus(pixels, x, y, radius)
+    return _limbus(pixels, x, y, radius, expected)
 
 
-def _limbus(pixels: Pixels, x: float, y: float, pupil: float) -> Iris | str:
+def _limbus(pixels: Pixels, x: float, y: float, pupil: float, expected: float | None) -> Iris | str:
     """The outer boundary about a pupil of radius ``pupil``: up to 5 pupil radii out, and its centre
     within a fifth of the iris radius of the pupil's."""
     size = 112
@@ -93,8 +100,15 @@ def _limbus(pixels: Pixels, x: float, y: float, pupil: float) -> Iris | str:
     distance = np.hypot(columns, rows) / seen
     near = patch[(distance > 1.25) & (distance < 1.45)]
     patch[distance < 1.25] = np.median(near)  # or the pupil's own edge would win
-    span = (1.35 * seen, 5 * seen)
-    circle = find_circle(patch, span, arc=40, reach=5, spread=2.0, disk=0.0, innermost=0.6)
+    span, radius, innermost = (1.35 * seen, 5 * seen), None, 0.6
+    if expected is not None:
+        radius, innermost = expected * unit / 2, 1.0
+        span = (max(span[0], _NEAR[0] * radius), min(span[1], _NEAR[1] * radius))
+        if span[0] >= span[1]:
+            return f"a pupil of {2 * pupil:.0f} pixels does not fit an iris of about {expected:g}"
+    circle = find_circle(
+        patch, span, arc=40, reach=5, spread=2.0, expected_radius=radius, disk=0.0, innermost=innermost
+    )
     if circle.strength < _LIMBUS:
         return f"iris boundary contrast {circle.strength:.2f} is below {_LIMBUS}: lids or lashes cover it"
     iris_x, iris_y = to_photo(window, circle.x / size - 0.5, circle.y / size - 0.5)

@@ -26,7 +26,8 @@ class CropSettings:
     distance), ``all``, or ``only`` photos with one. ``score_threshold`` and ``detect_size`` are the
     detector's. An eye is refused where more than ``max_outside`` of its crop lies outside of the
     photo, a face where the inter-eye distance is below ``min_eye_distance`` pixels.
-    ``iris_diameters`` is the side of a crop of one eye, in iris diameters.
+    ``iris_diameters`` is the side of a crop of one eye, in iris diameters; ``iris_pixels`` is about how
+    wide the irises are in the images, where that is known.
     """
 
     landmarks: str = "detector"
@@ -40,6 +41,7 @@ class CropSettings:
     fixed_eyes: Sequence[float] | None = None
     iris_diameters: float = 2.4
     iris_ratio: float | None = None
+    iris_pixels: float | None = None
     image_format: str = "png"
     encoder: Mapping[str, Any] = field(default_factory=dict)
 
@@ -59,6 +61,7 @@ class CropSettings:
         bounds = (
             ("score_threshold", 0.05, 1.0), ("max_outside", 0.0, 0.5), ("min_eye_distance", 4.0, 10_000.0),
             ("iris_diameters", 1.0, 20.0), ("iris_ratio", 1.0, 50.0),
+            ("iris_pixels", 8.0, 10_000.0),
         )  # fmt: skip
         for name, least, most in bounds:
             value = getattr(self, name)
@@ -73,6 +76,8 @@ class CropSettings:
             raise ConfigError(f"fixed_eyes is {list(eyes)}: the image-left eye comes first, so x1 < x2")
         if (self.iris_ratio is None) == (self.landmarks == "iris_ratio"):
             raise ConfigError("iris_ratio belongs to images of one eye, and replaces the measurement")
+        if self.iris_pixels is not None and self.landmarks != "iris":
+            raise ConfigError("iris_pixels belongs to images of one eye whose iris is measured")
 
     @property
     def one_eye(self) -> bool:

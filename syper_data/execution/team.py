@@ -57,6 +57,13 @@ class Team:
         dist.all_gather(parts, x.detach().contiguous())
         return torch.stack(parts, dim=1).flatten(0, 1)
 
+    def gather_with_gradients(self, x: Tensor) -> Tensor:
+        """:meth:`gather`, through which the gradients of every process come back to the rows' owner."""
+        if self.size == 1:
+            return x
+        y: Tensor = _Gathered.apply(x, self)  # type: ignore[no-untyped-call]
+        return y
+
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace every gradient by its mean over the processes; one message for all of them."""
         if self.size == 1:
@@ -86,6 +93,19 @@ class _SumOverProcesses(torch.autograd.Function):
         y = grads[0].contiguous().clone()
         dist.all_reduce(y)
         return y
+
+
+class _Gathered(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, team: Team) -> Tensor:
+        ctx.team = team
+        return team.gather(x)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        y = grads[0].contiguous().clone()
+        dist.all_reduce(y)
+        return ctx.team.mine(y), None
 
 
 class _OverProcesses(nn.modules.batchnorm._BatchNorm):

@@ -10,6 +10,11 @@ loss is the cross-entropy of these logits:
 ``elasticface-cos``   m ~ N(margin, sigma)          the same
 ====================  ============================  ========================================
 
+``contrastive`` has no directions: the other images of the batch take their place, those of the same class
+are to lie closer than all others (Khosla et al., NeurIPS 2020, equation 2, with the margin of CosFace). A
+direction must be visited often before it means anything; with thousands of people of few images each
+a short training never gets there, and this does.
+
 An elastic margin is drawn anew for every image and step. With ``sorted_margins`` (ElasticFace+) the
 image that lies farthest from its class gets the largest of the batch's margins, and so on.
 """
@@ -27,8 +32,9 @@ from syper_data.errors import ConfigError
 from syper_data.execution.team import Team
 from syper_data.gan.config import check_number, check_positive
 
-MARGINS = ("arcface", "cosface", "elasticface-arc", "elasticface-cos")
-_PUBLISHED = {"arcface": 0.5, "cosface": 0.35, "elasticface-arc": 0.5, "elasticface-cos": 0.35}
+CONTRASTIVE = "contrastive"
+MARGINS = ("arcface", "cosface", "elasticface-arc", "elasticface-cos", CONTRASTIVE)
+_PUBLISHED = {"arcface": 0.5, "cosface": 0.35, "elasticface-arc": 0.5, "elasticface-cos": 0.35, CONTRASTIVE: 0.0}
 _EDGE = 1e-6  # cosines are kept this far from 1 and -1, where the angle has no finite slope
 
 
@@ -104,8 +110,22 @@ def with_margin(cosine: Tensor, margin: Tensor, angular: bool) -> Tensor:
     return torch.where(cosine > torch.cos(math.pi - margin), turned, cosine - margin * torch.sin(margin))
 
 
+@dataclass(frozen=True)
+class Judged:
+    """The loss of a batch's vectors; the share nearest to their own class, and the mean cosine to it."""
+
+    loss: Tensor
+    accuracy: Tensor
+    cosine: Tensor
+
+
+def build_head(config: MarginConfig, classes: int, dim: int) -> MarginHead | ContrastiveHead:
+    """What judges vectors of ``dim`` values while they are trained; dropped afterwards."""
+    return ContrastiveHead(config) if config.kind == CONTRASTIVE else MarginHead(config, classes, dim)
+
+
 class MarginHead(nn.Module):
-    """One direction a class, and the loss of vectors against them; dropped after training."""
+    """One direction a class, and the loss of vectors against them."""
 
     def __init__(self, config: MarginConfig, classes: int, dim: int) -> None:
         super().__init__()
@@ -128,3 +148,41 @@ class MarginHead(nn.Module):
             margins = sort_margins(margins, team.gather(own))
         target = with_margin(own, team.mine(margins), self.config.angular)
         return self.config.scale * cosines.scatter(1, labels[:, None], target[:, None])
+
+    def forward(self, vectors: Tensor, labels: Tensor, margins: Tensor, team: Team | None = None) -> Judged:
+        """Vectors float [n, d], classes int64 [n], margins [n of the whole batch]."""
+        cosines = self.cosines(vectors)
+        loss = F.cross_entropy(self.logits(cosines, labels, margins, team), labels)
+        own = cosines.detach().gather(1, labels[:, None])
+        return Judged(loss, (cosines.argmax(1) == labels).float().mean(), own.mean())
+
+
+class ContrastiveHead(nn.Module):
+    """The images of a batch against each other; it has no weights."""
+
+    def __init__(self, config: MarginConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def forward(self, vectors: Tensor, labels: Tensor, margins: Tensor, team: Team | None = None) -> Judged:
+        """Vectors float [n, d], classes int64 [n], margins [n of the whole batch].
+
+        Every image has another of its class in the batch, or counts for nothing. The classes and
+        vectors of all processes are compared.
+        """
+        team = team or Team()
+        vectors = F.normalize(vectors.float())
+        everyone, classes = team.gather_with_gradients(vectors), team.gather(labels)
+        cosines = vectors @ everyone.T
+        itself = team.mine(torch.eye(len(everyone), dtype=torch.bool, device=vectors.device))
+        same = (labels[:, None] == classes[None]) & ~itself
+        moved = self.config.scale * (cosines - same * team.mine(margins)[:, None])
+        chances = moved.masked_fill(itself, -math.inf).log_softmax(dim=1).masked_fill(itself, 0)
+        paired = same.any(dim=1)
+        count = same.sum(dim=1).clamp(min=1)
+        loss = -((chances * same).sum(dim=1) / count)[paired].sum() / max(len(vectors), 1)
+        with torch.no_grad():
+            nearest = cosines.masked_fill(itself, -2).argmax(dim=1)
+            right = same.gather(1, nearest[:, None]).float().mean()
+            own = ((cosines * same).sum(dim=1) / count).mean()
+        return Judged(loss, right, own)

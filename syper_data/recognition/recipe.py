@@ -14,7 +14,7 @@ from syper_data.execution.run_files import read_recipe_values
 from syper_data.gan.config import check_number, check_positive, check_whole
 from syper_data.recognition.augment import AugmentConfig
 from syper_data.recognition.config import STRIDE, BackboneConfig
-from syper_data.recognition.margins import MarginConfig
+from syper_data.recognition.margins import CONTRASTIVE, MarginConfig
 
 SPECTRA = ("vis", "nir")
 BOTH_EYES = ("one_class", "two_classes")
@@ -154,6 +154,8 @@ class RecognizerRecipe:
         check_whole("validation_images", self.validation_images, 10, 1_000_000)
         if not isinstance(self.description, str):
             raise ConfigError(f"description is {self.description!r}: must be a text")
+        if self.margin.kind == CONTRASTIVE and (self.sampling.kind != "balanced" or self.sampling.images < 2):
+            raise ConfigError("margin.kind contrastive compares images of a class: sampling balanced, images >= 2")
         self._check_stages()
 
     def _check_stages(self) -> None:

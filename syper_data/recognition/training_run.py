@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from syper_data.errors import ConfigError, DivergedError
@@ -21,7 +20,7 @@ from syper_data.recognition.augment import augment
 from syper_data.recognition.backbones import build_backbone
 from syper_data.recognition.batches import Batches
 from syper_data.recognition.eyes import Eyes
-from syper_data.recognition.margins import MarginHead, draw_margins
+from syper_data.recognition.margins import build_head, draw_margins
 from syper_data.recognition.prelu import quicken_prelus
 from syper_data.recognition.recipe import RecognizerRecipe, ScheduleConfig
 
@@ -43,7 +42,7 @@ class RecognizerRun:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(recipe.seed)
         self.backbone: nn.Module = build_backbone(recipe.backbone)
-        self.head = MarginHead(recipe.margin, eyes.classes, recipe.backbone.embedding_dim)
+        self.head = build_head(recipe.margin, eyes.classes, recipe.backbone.embedding_dim)
         self.backbone.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.head.to(self.device)
         join_batch_norms(self.backbone)
@@ -83,14 +82,9 @@ class RecognizerRun:
 
         with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
             vectors = self.backbone.train()(images)
-        cosines = self.head.cosines(vectors)
-        loss = F.cross_entropy(self.head.logits(cosines, labels, margins, self.team), labels)
-        self._descend(loss)
-
-        with torch.no_grad():
-            own = cosines.gather(1, labels[:, None])
-            figures = torch.stack([loss.detach(), (cosines.argmax(1) == labels).float().mean(), own.mean()])
-            found = self.team.mean(figures).tolist()
+        judged = self.head(vectors, labels, margins, self.team)
+        self._descend(judged.loss)
+        found = self.team.mean(torch.stack([judged.loss.detach(), judged.accuracy, judged.cosine])).tolist()
         self.step += 1
         return {**dict(zip(("loss", "accuracy", "cosine"), found, strict=True)), "lr": rate}
 

@@ -179,6 +179,8 @@ def test_requests_that_cannot_be_met_are_refused_before_anything_is_written(tmp_
     for words, arguments in (
         ("exclude each other", {"fixed_eyes": EYES, "already_cropped": True}),
         ("--iris-ratio belongs to --already-cropped", {"iris_ratio": 5.4}),
+        ("--iris-pixels belongs to --already-cropped", {"iris_pixels": 100}),
+        ("--iris-pixels belongs", {"iris_pixels": 100, "iris_ratio": 5.4, "already_cropped": True}),
         ("must be x1,y1,x2,y2", {"fixed_eyes": "a,b"}),
         ("--workers is 0", {"workers": 0}),
         ("absent.csv: cannot be read", {"landmarks": tmp_path / "absent.csv"}),

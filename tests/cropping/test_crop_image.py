@@ -94,6 +94,8 @@ def test_a_finder_that_refuses_gives_its_reason() -> None:
         ({"landmarks": "fixed", "fixed_eyes": (0.3, 0.4, 0.6)}, "x1,y1,x2,y2"),
         ({"landmarks": "fixed", "fixed_eyes": (30, 40, 60, 40)}, "shares in 0..1"),
         ({"iris_ratio": 5.4}, "iris_ratio belongs"),
+        ({"iris_pixels": 100}, "iris_pixels belongs"),
+        ({"iris_pixels": 2, "landmarks": "iris"}, "iris_pixels is 2: must lie in 8"),
     ],
 )
 def test_settings_out_of_range_are_refused_by_name(values: dict[str, object], words: str) -> None:

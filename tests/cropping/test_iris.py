@@ -31,6 +31,23 @@ def test_a_near_infrared_iris_is_found_with_its_pupil(
     assert found.pupil_diameter == pytest.approx(pupil, rel=0.1)
 
 
+def test_a_known_width_keeps_the_search_from_the_edge_of_a_lid() -> None:
+    eye = drawn_eye((165, 125), 100, 40)
+    covered = eye.copy()
+    covered[:112] = 170  # a lid over the upper part, whose edge makes circles of its own
+    covered[138:] = 170
+    free, known = find_iris(covered, "nir"), find_iris(covered, "nir", 100)
+    assert isinstance(known, Iris)
+    assert known.diameter == pytest.approx(100, rel=0.12)
+    assert isinstance(free, str) or abs(known.diameter - 100) <= abs(free.diameter - 100)
+    far = find_iris(eye, "nir", 30)
+    assert isinstance(far, str) or far.diameter <= 40
+    image = SourceImage(eye, "x", source_id="x.png", spectrum="nir")
+    row = crop_eye_image(image, settings(landmarks="iris", spectrum="nir", iris_pixels=100), crop_row)
+    assert isinstance(row, dict)
+    assert row["iris_diameter"] == pytest.approx(100, rel=0.05)
+
+
 def test_the_iris_of_a_visible_light_crop_is_sought_at_its_centre() -> None:
     image = Image.new("RGB", (128, 128), (205, 160, 135))
     draw = ImageDraw.Draw(image)

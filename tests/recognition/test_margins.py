@@ -11,7 +11,15 @@ import torch
 import torch.nn.functional as F
 
 from syper_data.errors import ConfigError
-from syper_data.recognition.margins import MarginConfig, MarginHead, draw_margins, sort_margins, with_margin
+from syper_data.recognition.margins import (
+    ContrastiveHead,
+    MarginConfig,
+    MarginHead,
+    build_head,
+    draw_margins,
+    sort_margins,
+    with_margin,
+)
 
 N, CLASSES, DIM = 6, 5, 8
 ELASTIC = MarginConfig("elasticface-arc", sigma=0.05)
@@ -50,11 +58,36 @@ def test_the_loss_is_the_papers_formula(config: MarginConfig, case: tuple[torch.
     torch.manual_seed(0)
     head = MarginHead(config, CLASSES, DIM)
     margins = draw_margins(config, N, torch.Generator().manual_seed(5))
-    loss = F.cross_entropy(head.logits(head.cosines(vectors), labels, margins), labels)
+    judged = head(vectors, labels, margins)
+    loss = judged.loss
+    assert torch.equal(loss, F.cross_entropy(head.logits(head.cosines(vectors), labels, margins), labels))
     arrays = (margins.double().numpy(), vectors.double().numpy(), head.weight.detach().double().numpy())
     expected = literal_loss(config.kind, config.scale, *arrays, labels.numpy())
     assert float(loss.detach()) == pytest.approx(expected, rel=1e-5)
     assert (margins.std() > 0) == config.elastic
+
+
+def test_the_contrastive_loss_is_the_papers_formula() -> None:
+    """Khosla et al. 2020, equation 2, image by image in float64; the margin is taken from pairs of a class."""
+    rng = torch.Generator().manual_seed(0)
+    x, y = torch.randn(7, DIM, generator=rng), [0, 1, 0, 2, 1, 0, 3]  # the last two classes have one image each
+    s, m = 8.0, 0.2
+    unit = [v / np.linalg.norm(v) for v in x.double().numpy()]
+    total = nearest = 0.0
+    for i in range(7):
+        others = [a for a in range(7) if a != i]
+        moved = {a: s * (float(unit[i] @ unit[a]) - (m if y[a] == y[i] else 0.0)) for a in others}
+        positives = [a for a in others if y[a] == y[i]]
+        whole = sum(math.exp(v) for v in moved.values())
+        if positives:
+            total -= sum(math.log(math.exp(moved[p]) / whole) for p in positives) / len(positives)
+        nearest += y[max(others, key=lambda a: float(unit[i] @ unit[a]))] == y[i]
+    head = build_head(MarginConfig("contrastive", s, m), 4, DIM)
+    assert isinstance(head, ContrastiveHead)
+    judged = head(3 * x, torch.tensor(y), torch.full((7,), m))
+    assert float(judged.loss) == pytest.approx(total / 7, rel=1e-5)
+    assert float(judged.accuracy) == pytest.approx(nearest / 7)
+    assert not list(head.parameters())
 
 
 def test_published_margins_are_the_defaults() -> None:
