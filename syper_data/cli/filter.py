@@ -55,6 +55,7 @@ import click
     help="Of the real crops, each side of each measure.",
 )
 @click.option("--iris-diameters", type=float, help="Side of a crop (default: 5.4 in visible light, 2.4 in nir).")
+@click.option("--utility", is_flag=True, help="Also measure how steady a recognizer's embedding is (SER-FIQ).")
 @click.option("--measure", multiple=True, metavar="MODULE:CLASS", help="A quality measure of your own.")
 @click.option("--columns", multiple=True, metavar="OURS=THEIRS", help="Other column names, e.g. subject=person.")
 @click.option("--workers", type=int, help="Processes of one thread each (default: one a core).")

@@ -22,6 +22,7 @@ from syper_data.filtering.scoring import CACHE, Report, score_dataset, score_sou
 from syper_data.filtering.settings import BUNDLED, DEFAULT_FPIR, DEFAULT_RATE, FilterSettings
 from syper_data.filtering.typicality import REASON as UNTYPICAL
 from syper_data.imaging.source import ImageSource
+from syper_data.recognition.bundled import find_recognizer
 from syper_data.recognition.embedding_table import is_embeddings
 
 FILTER = "filter.json"
@@ -58,6 +59,7 @@ def filter(
     quality_thresholds: str | Path | None = None,
     false_rejection_rate: float = DEFAULT_RATE,
     iris_diameters: float | None = None,
+    utility: bool = False,
     measure: Sequence[str] | None = None,
     columns: Mapping[str, str] | None = None,
     workers: int | None = None,
@@ -82,7 +84,9 @@ def filter(
     ``quality_thresholds`` (a file, or "bundled"); without it the crops of ``reference``, where it
     is an image source with enough of them; else the bundled ones of the spectrum.
     ``false_rejection_rate`` of real crops may lie beyond each side of each measure. ``measure`` names
-    measures of your own, ``"module:Class"``. ``iris_diameters`` is the side of a crop, as in ``crop``.
+    measures of your own, ``"module:Class"``. ``utility`` also measures how steady the embedding of the
+    spectrum's teacher is, a pass through the network an image. ``iris_diameters`` is the side of a crop, as in
+    ``crop``.
 
     The same call again reuses all scores; other thresholds or rates redo the decision only. Killed, the
     same call goes on. ``report`` is called with a stage, images done and their total.
@@ -106,6 +110,7 @@ def filter(
         quality_thresholds=_text(quality_thresholds),
         false_rejection_rate=false_rejection_rate,
         iris_diameters=iris_diameters,
+        utility=utility,
         measure=tuple(measure or ()),
         columns=dict(columns or {}),
     )
@@ -121,7 +126,8 @@ def filter_locked(
     dataset = DatasetDirectory.open(path)
     completion = dataset.require_complete()
     spectrum = dataset.manifest.generator.spectrum
-    measures = MeasureSet(spectrum, settings.iris_diameters, settings.measure)
+    teacher = str(find_recognizer(spectrum=spectrum)) if settings.utility else None
+    measures = MeasureSet(spectrum, settings.iris_diameters, settings.measure, teacher)
     comparison = None if settings.quality_only else Comparison.open(settings, spectrum)
     try:
         thresholds, origin = _thresholds(settings, measures, workers, report)

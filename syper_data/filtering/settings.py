@@ -35,6 +35,7 @@ class FilterSettings:
     quality_thresholds: str | None = None
     false_rejection_rate: float = DEFAULT_RATE
     iris_diameters: float | None = None
+    utility: bool = False
     measure: tuple[str, ...] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from syper_data.dataset.manifest import sha256_hex
+from syper_data.dataset.shards import file_sha256
 from syper_data.errors import InputError, SyperError, UsageError
 from syper_data.filtering.quality.colour import Tint, Warmth
 from syper_data.filtering.quality.detail import Sharpness
@@ -35,11 +36,13 @@ class MeasureSet:
 
     ``iris_diameters`` is the side of a crop in iris diameters, as ``crop`` uses the word: 5.4 for
     crops of faces, 2.4 for eye images; None takes 5.4 in visible light and 2.4 in near infrared.
+    ``utility`` is a recognizer file: also measure how steady its embeddings are.
     """
 
     spectrum: str
     iris_diameters: float | None = None
     extra: tuple[str, ...] = ()
+    utility: str | None = None
 
     def __post_init__(self) -> None:
         if self.spectrum not in IRIS_DIAMETERS:
@@ -59,6 +62,10 @@ class MeasureSet:
         eye = (self.spectrum, float(self.side_in_irises))
         colour: list[Measure] = [Warmth(), Tint()] if self.spectrum == "vis" else []
         found = [EyeContrast(*eye), EyeOffset(*eye), Sharpness(), Exposure(), Contrast(), *colour, Glare()]
+        if self.utility is not None:
+            from syper_data.filtering.quality.utility import Utility
+
+            found.append(Utility(self.utility))
         for spec in self.extra:
             measure = load_measure(spec)
             if measure.name in {m.name for m in found} | _RESERVED:
@@ -86,17 +93,20 @@ class MeasureSet:
             "spectrum": self.spectrum,
             "iris_diameters": float(self.side_in_irises),
             "extra": list(self.extra),
+            "utility": self.utility,
         }
 
     def digest(self) -> str:
         """What scores are filed under: changes with the measures, and with the source of the user's."""
         sources = {spec: _source_sha256(spec) for spec in self.extra}
-        return sha256_hex(json.dumps([self.to_dict(), sources], sort_keys=True).encode("utf-8"))
+        network = None if self.utility is None else file_sha256(Path(self.utility))
+        content = [self.to_dict() | {"utility": network}, sources]
+        return sha256_hex(json.dumps(content, sort_keys=True).encode("utf-8"))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> MeasureSet:
         """What :meth:`to_dict` gave."""
-        return cls(values["spectrum"], values["iris_diameters"], tuple(values["extra"]))
+        return cls(values["spectrum"], values["iris_diameters"], tuple(values["extra"]), values["utility"])
 
 
 def load_measure(spec: str) -> Measure:

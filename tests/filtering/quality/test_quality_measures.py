@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageFilter
 
 from drawn_crops import drawn_eye
+from small_recognizers import save_random_recognizer
 from syper_data.errors import InputError, SyperError, UsageError
 from syper_data.filtering.quality.measure import Measure, Pixels
 from syper_data.filtering.quality.measures import MeasureSet
+from syper_data.recognition.embedder import load_embedder
 
 VIS = {m.name: m for m in MeasureSet("vis").measures}
 
@@ -158,3 +162,25 @@ def test_a_measure_that_fails_names_the_image(name: str, what: str) -> None:
 def test_an_unknown_spectrum_or_crop_size_is_refused(spectrum: str, side: float | None) -> None:
     with pytest.raises(UsageError):
         MeasureSet(spectrum, side)
+
+
+def test_utility_is_the_papers_formula_on_the_last_layer(tmp_path: Path) -> None:
+    """Terhoerst et al. 2020: 2 sigmoid(-mean pairwise distance) over passes that drop half of the last input."""
+    file = save_random_recognizer(tmp_path / "random.safetensors")
+    measures = MeasureSet("vis", utility=str(file))
+    found = {m.name: m for m in measures.measures}["utility"]
+    pixels = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
+    value = found.measure(pixels)
+    embedder = load_embedder(file)
+    with torch.inference_mode():
+        inside = embedder.network.penultimate(embedder.prepare(np.array(embedder.oriented(pixels)[None])))[
+            0
+        ].numpy()
+        kept = np.random.default_rng(0).random((100, len(inside))) >= 0.5
+        drawn = [embedder.network.project(torch.from_numpy(inside * k * 2)[None].float())[0] for k in kept]
+    unit = [v.double().numpy() / np.linalg.norm(v.double().numpy()) for v in drawn]
+    mean = np.mean([np.linalg.norm(unit[i] - unit[j]) for i in range(100) for j in range(i)])
+    assert value == pytest.approx(2 / (1 + np.exp(mean)), rel=1e-4)
+    assert MeasureSet.from_dict(measures.to_dict()).digest() == measures.digest()
+    other = save_random_recognizer(tmp_path / "other.safetensors", seed=1)
+    assert measures.digest() != MeasureSet("vis", utility=str(other)).digest()
