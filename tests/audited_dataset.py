@@ -11,11 +11,11 @@ import pyarrow as pa
 
 import syper_data
 from filter_thresholds import write_thresholds
+from simulated_people import audit_alone
 from small_dataset import make_dataset
 from syper_data.dataset.directory import DatasetDirectory
 from syper_data.filtering.identity import OVERLAP
 from syper_data.filtering.ledger import write_ledger
-from syper_data.filtering.overlap import audit_overlap
 from syper_data.filtering.quality.thresholds import Thresholds
 from syper_data.recognition.embeddings import Embeddings
 
@@ -48,7 +48,7 @@ def audited_dataset(
     synthetic[:leaked] = unit(people[:leaked] + 0.02 * rng.normal(size=(leaked, DIM)))
     names = [f"{HOSTILE}/{i}.png" for i in range(len(reference))]
     subjects = [f"p{i % PEOPLE}" if labelled else None for i in range(len(reference))]
-    result = audit_overlap(
+    result = audit_alone(
         embeddings(synthetic, [f"{i}" for i in range(n)], [None] * n),
         embeddings(reference, names, subjects),
         fpir=0.05,

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from syper_data.filtering.auditor import Auditor
+from syper_data.filtering.overlap import audit_overlap
+from syper_data.filtering.overlap_result import OverlapResult
 from syper_data.recognition.embeddings import Embeddings
 
 DIM = 24
@@ -63,3 +67,9 @@ def embeddings(
 def names(kind: str, count: int) -> list[str]:
     """Names of people: kind0, kind1, ..."""
     return [f"{kind}{i}" for i in range(count)]
+
+
+def audit_alone(synthetic: Any, reference: Any, **given: Any) -> OverlapResult:
+    """The audit by one network; what :class:`Auditor` holds is given by name, the rest are options."""
+    own = {f.name: given.pop(f.name) for f in fields(Auditor) if f.name in given}
+    return audit_overlap([Auditor(synthetic, reference, **own)], **given)

@@ -18,7 +18,7 @@ from syper_data.errors import InputError, UsageError
 from syper_data.filtering.auditor import Auditor
 from syper_data.filtering.embedding_set import EmbeddingSet
 from syper_data.filtering.membership import Membership, membership
-from syper_data.filtering.overlap import audit_with_auditors, refuse_seen
+from syper_data.filtering.overlap import audit_overlap, refuse_seen
 from syper_data.filtering.overlap_result import OverlapResult
 from syper_data.filtering.scoring import CACHE, Report
 from syper_data.filtering.settings import FilterSettings
@@ -166,7 +166,7 @@ def audit_identities(
         auditors.append(Auditor(**sets, identities=known, embed=_embed_with(embedder)))
     if report is not None:
         report("searching", 0, len(dataset))
-    result = audit_with_auditors(
+    result = audit_overlap(
         auditors,
         fpir=settings.fpir,
         neighbours=settings.neighbours,
@@ -211,7 +211,7 @@ def _networks(settings: FilterSettings, reference: People, spectrum: str) -> lis
 
 
 def _check_people(people: Sequence[People], networks: Sequence[Path], settings: FilterSettings) -> None:
-    """What :func:`audit_with_auditors` would refuse after all images were embedded."""
+    """What :func:`audit_overlap` would refuse after all images were embedded."""
     known = people if len(networks) == 1 else people[1:]  # of several networks one may know a reference's person
     subjects = {place.role: place.subjects() for place in known}
     for network in () if settings.allow_seen_identities else networks:

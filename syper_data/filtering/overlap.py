@@ -1,8 +1,8 @@
 """The identity audit: whom of a real reference set do synthetic images resemble more than chance allows?
 
-:func:`audit_overlap` takes one network's embeddings; :func:`audit_with_auditors` takes several networks, each
-of which judges only those people of the reference that it was not trained on. Both decide per image at a
-false-positive identification rate (FPIR), count what chance explains, and prove their own sensitivity.
+:func:`audit_overlap` takes one or several networks, each of which judges only those people of the reference
+that it was not trained on. It decides per image at a false-positive identification rate (FPIR), counts what
+chance explains, and proves its own sensitivity.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from syper_data.errors import InputError, UsageError
-from syper_data.filtering.auditor import Auditor, Embed, Given, SearchSettings, Sets, View, look, seen_people
+from syper_data.filtering.auditor import Auditor, SearchSettings, Sets, View, look, seen_people
 from syper_data.filtering.decision import Rule, excess, false_alarms, flagged_by, rules
 from syper_data.filtering.distinct import duplicates, label_figures
 from syper_data.filtering.embedding_set import require_same_images
@@ -43,52 +43,6 @@ class _Options:
 
 
 def audit_overlap(
-    synthetic: Given,
-    reference: Given,
-    *,
-    calibration: Given | None = None,
-    synthetic_mirrored: Given | None = None,
-    reference_mirrored: Given | None = None,
-    calibration_mirrored: Given | None = None,
-    identities: frozenset[str] | None = None,
-    fpir: float = 0.01,
-    neighbours: int = 5,
-    embed: Embed | None = None,
-    reference_images: Images | None = None,
-    copies: int = 200,
-    repeats: int = 1000,
-    duplicate_similarity: float | None = None,
-    allow_seen_identities: bool = False,
-    threads: int = 1,
-    seed: int = 0,
-) -> OverlapResult:
-    """Search every synthetic image in the reference and decide on it at ``fpir``.
-
-    The threshold comes from ``calibration`` (people who are not in the reference), else from leaving each
-    person of a labelled reference out (:mod:`~syper_data.filtering.threshold`); with neither there is none, and
-    the result says so. ``identities`` are digests of the people the network was trained on, None if unknown.
-    ``embed`` and ``reference_images`` (row numbers -> uint8 images in canonical orientation) make ``copies``
-    planted copies of each kind possible. The ``*_mirrored`` sets add the other orientation
-    (:class:`~syper_data.filtering.auditor.Auditor`). ``duplicate_similarity`` replaces the threshold for
-    near-duplicates.
-
-    Raises:
-        InputError: an empty set, another network's embeddings, values that are not finite, calibration people
-            without a name, in the reference or among ``identities``.
-        UsageError: too few calibration people for ``fpir``, options out of range.
-    """
-    auditor = Auditor(
-        synthetic, reference, calibration, synthetic_mirrored, reference_mirrored, calibration_mirrored,
-        identities, embed,
-    )  # fmt: skip
-    return audit_with_auditors(
-        [auditor], fpir=fpir, neighbours=neighbours, reference_images=reference_images, copies=copies,
-        repeats=repeats, duplicate_similarity=duplicate_similarity,
-        allow_seen_identities=allow_seen_identities, threads=threads, seed=seed,
-    )  # fmt: skip
-
-
-def audit_with_auditors(
     auditors: Sequence[Auditor],
     *,
     fpir: float = 0.01,
@@ -101,15 +55,23 @@ def audit_with_auditors(
     threads: int = 1,
     seed: int = 0,
 ) -> OverlapResult:
-    """:func:`audit_overlap` with networks trained on disjoint people, the same images embedded by each.
+    """Search every synthetic image in the reference and decide on it at ``fpir``.
 
-    Each person of the reference is audited by a network that was not trained on that person; the chance
-    that any of them flags an image of a new person is ``fpir`` in all
-    (:mod:`~syper_data.filtering.decision`). Near-duplicates are judged by the first network.
+    Each auditor holds one network's embeddings of the same images. With several, each person of the reference is
+    audited by a network that was not trained on that person; the chance that any of them flags an image of a new
+    person is ``fpir`` in all (:mod:`~syper_data.filtering.decision`). Near-duplicates are judged by the first.
+
+    The threshold comes from the auditors' ``calibration`` (people who are not in the reference), else from leaving
+    each person of a labelled reference out (:mod:`~syper_data.filtering.threshold`); with neither there is none,
+    and the result says so. ``reference_images`` (row numbers -> uint8 images in canonical orientation) and the
+    auditors' ``embed`` make ``copies`` planted copies of each kind possible. ``duplicate_similarity`` replaces
+    the threshold for near-duplicates.
 
     Raises:
-        InputError, UsageError: as :func:`audit_overlap`; a person whom every network was trained on;
-            sets of other images; a reference without labels.
+        InputError: an empty set, another network's embeddings, sets of other images, values that are not
+            finite, calibration people without a name, in the reference or known to the network, a person whom
+            every network was trained on; a reference without labels, with several auditors.
+        UsageError: too few calibration people for ``fpir``, options out of range.
     """
     options = _Options(fpir, copies, repeats, duplicate_similarity, allow_seen_identities, seed)
     settings = SearchSettings(neighbours, threads)

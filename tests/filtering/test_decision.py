@@ -11,7 +11,7 @@ from simulated_people import People, embeddings, names
 from syper_data.errors import InputError, UsageError
 from syper_data.filtering.auditor import Auditor
 from syper_data.filtering.decision import Rule, excess, false_alarms
-from syper_data.filtering.overlap import audit_with_auditors, split_reference
+from syper_data.filtering.overlap import audit_overlap, split_reference
 from syper_data.filtering.threshold import DISJOINT, Calibration
 from syper_data.recognition.recognizer_file import identity_digest
 
@@ -84,7 +84,7 @@ def test_two_networks_together_flag_new_people_at_the_rate_that_was_asked(calibr
     for seed in range(40):
         auditors, _, _ = two_networks(60 if calibrated else 150, seed, calibrated, images=1)
         fpir = 0.05 if calibrated else 0.1
-        found = audit_with_auditors(auditors(names("new", 60), 5), fpir=fpir, **FAST)
+        found = audit_overlap(auditors(names("new", 60), 5), fpir=fpir, **FAST)
         assert found.flagged is not None
         assert len(found.networks) == 2
         assert len(found.false_alarms) == (1 if calibrated else 2)
@@ -95,7 +95,7 @@ def test_two_networks_together_flag_new_people_at_the_rate_that_was_asked(calibr
 
 def test_two_networks_find_leaks_of_both_parts_and_share_the_rate_by_images() -> None:
     auditors, everyone, _ = two_networks(90, 3, 120, dim=32)
-    found = audit_with_auditors(auditors(everyone, 7), fpir=0.02, **FAST)
+    found = audit_overlap(auditors(everyone, 7), fpir=0.02, **FAST)
     assert found.flagged is not None
     assert found.flagged.mean() > 0.7
     own = found.nearest[:, 0] // 2 == np.arange(90)
@@ -104,7 +104,7 @@ def test_two_networks_find_leaks_of_both_parts_and_share_the_rate_by_images() ->
     assert sum(n.reference_images for n in found.networks) == 180
     assert found.excess is not None
     assert found.excess.expected.value == pytest.approx(0.02 * 90)
-    split = audit_with_auditors(two_networks(120, 3, 0)[0](everyone, 7), fpir=0.2, **FAST)
+    split = audit_overlap(two_networks(120, 3, 0)[0](everyone, 7), fpir=0.2, **FAST)
     assert sum(n.fpir or 0 for n in split.networks) == pytest.approx(0.2)
     assert [n.fpir for n in split.networks] == pytest.approx(
         [0.2 * n.reference_images / 240 for n in split.networks]
@@ -114,20 +114,20 @@ def test_two_networks_find_leaks_of_both_parts_and_share_the_rate_by_images() ->
 def test_each_part_needs_its_people_where_they_are_left_out_in_turn() -> None:
     auditors, everyone, _ = two_networks(90, 0, 0)
     with pytest.raises(UsageError, match=r"^network a: 51 people left out in turn .* FPIR 0.05 .* --fpir 0.116,"):
-        audit_with_auditors(auditors(everyone, 1), fpir=0.05)
-    assert audit_with_auditors(auditors(everyone, 1), fpir=0.116, **FAST).flagged is not None
+        audit_overlap(auditors(everyone, 1), fpir=0.05)
+    assert audit_overlap(auditors(everyone, 1), fpir=0.116, **FAST).flagged is not None
 
 
 def test_networks_must_have_looked_at_the_same_images() -> None:
     first = two_networks(60, 0, 40)[0]
     a, b = first(names("new", 5), 1)[0], first(names("new", 6), 1)[1]
     with pytest.raises(InputError, match="the synthetic set has 5 images, the synthetic set 6"):
-        audit_with_auditors([a, b], fpir=0.1)
+        audit_overlap([a, b], fpir=0.1)
     c = two_networks(60, 0, 0)[0](names("new", 5), 1)[1]
     with pytest.raises(UsageError, match="either every auditor has a calibration set or none"):
-        audit_with_auditors([a, c], fpir=0.1)
+        audit_overlap([a, c], fpir=0.1)
     with pytest.raises(UsageError, match="at least one network"):
-        audit_with_auditors([])
+        audit_overlap([])
 
 
 def test_the_interval_of_the_flagged_is_poissons_where_all_resemble_different_people() -> None:

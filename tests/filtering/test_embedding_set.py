@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simulated_people import People, embeddings, names
+from simulated_people import People, audit_alone, embeddings, names
 from syper_data.errors import InputError
 from syper_data.filtering import embedding_set
 from syper_data.filtering.embedding_set import CentreBlocks, EmbeddingSet, require_same_images
-from syper_data.filtering.overlap import audit_overlap
 from syper_data.recognition.embeddings import Embeddings
 
 
@@ -83,7 +82,7 @@ def test_an_audit_of_files_reads_them_in_blocks(tmp_path: Path, monkeypatch: pyt
             yield block
 
     monkeypatch.setattr(Embeddings, "blocks", classmethod(watched))
-    audit_overlap(tmp_path / "synthetic", tmp_path / "reference", repeats=10)
+    audit_alone(tmp_path / "synthetic", tmp_path / "reference", repeats=10)
     assert max(sizes) <= 8192 < 14_000
 
 

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simulated_people import People, embeddings, names
+from simulated_people import People, audit_alone, embeddings, names
 from syper_data.errors import InputError, UsageError
 from syper_data.filtering import overlap
 from syper_data.filtering.auditor import SearchSettings
-from syper_data.filtering.overlap import audit_overlap
 from syper_data.recognition.recognizer_file import identity_digest
 
 FAST = {"repeats": 200}
@@ -28,7 +27,7 @@ def test_images_of_reference_people_are_flagged_and_new_people_are_not() -> None
     who, reference, calibration = people()
     leaked, fresh = who.images(names("r", 30), take=2), who.images(names("new", 170), take=3)
     synthetic = embeddings(np.concatenate([leaked.vectors, fresh.vectors]))
-    found = audit_overlap(synthetic, reference, calibration=calibration, **FAST)
+    found = audit_alone(synthetic, reference, calibration=calibration, **FAST)
     assert found.flagged is not None
     assert found.flagged[:30].mean() > 0.9
     assert found.flagged[30:].mean() < 0.05
@@ -54,7 +53,7 @@ def test_over_many_audits_new_people_are_flagged_at_the_rate_that_was_asked(labe
         reference = who.images(names("r", 80))
         fresh = embeddings(who.images(names("new", 100), take=3).vectors)
         calibration = None if labelled else who.images(names("c", 80), take=1)
-        found = audit_overlap(fresh, reference, calibration=calibration, fpir=0.05, **FAST)
+        found = audit_alone(fresh, reference, calibration=calibration, fpir=0.05, **FAST)
         assert found.flagged is not None
         assert found.excess is not None
         rates.append(found.flagged.mean())
@@ -70,7 +69,7 @@ def test_one_leaked_identity_widens_the_interval_more_than_as_many_leaked_people
     one = embeddings(who.images(["r0"], 60, take=2).vectors)
     widths = []
     for synthetic in (many, one):
-        found = audit_overlap(synthetic, reference, calibration=calibration, **FAST).excess
+        found = audit_alone(synthetic, reference, calibration=calibration, **FAST).excess
         assert found is not None
         assert found.flagged.value > 50
         widths.append(found.flagged.high - found.flagged.low)
@@ -81,7 +80,7 @@ def test_without_labels_and_without_calibration_there_is_no_threshold_and_the_re
     who, reference, calibration = people()
     unlabelled = embeddings(reference.vectors)
     fresh = who.images(names("new", 20), take=3)
-    found = audit_overlap(fresh, unlabelled, **FAST)
+    found = audit_alone(fresh, unlabelled, **FAST)
     assert found.flagged is None
     assert found.excess is None
     assert found.false_alarms == ()
@@ -89,14 +88,14 @@ def test_without_labels_and_without_calibration_there_is_no_threshold_and_the_re
     assert "No threshold" in found.notes[0]
     assert found.similarity[0, 0] > 0
     json.dumps(found.to_dict(), allow_nan=False)
-    with_calibration = audit_overlap(fresh, unlabelled, calibration=calibration, **FAST)
+    with_calibration = audit_alone(fresh, unlabelled, calibration=calibration, **FAST)
     assert with_calibration.flagged is not None
     assert with_calibration.centre is None
 
 
 def test_the_record_is_json_and_prints_the_pairwise_rate_beside_the_fpir() -> None:
     who, reference, calibration = people()
-    found = audit_overlap(who.images(names("new", 50), take=3), reference, calibration=calibration, **FAST)
+    found = audit_alone(who.images(names("new", 50), take=3), reference, calibration=calibration, **FAST)
     record = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     network = record["networks"][0]
     assert (network["reference_images"], network["calibration_people"], network["people_needed"]) == (240, 120, 99)
@@ -111,7 +110,7 @@ def test_the_record_is_json_and_prints_the_pairwise_rate_beside_the_fpir() -> No
 
 def test_false_alarms_are_measured_on_people_who_did_not_set_the_threshold() -> None:
     who = People(0, dim=10)
-    found = audit_overlap(
+    found = audit_alone(
         who.images(names("new", 20), take=3), who.images(names("r", 60)), fpir=0.05,
         calibration=who.images(names("c", 300), 2, take=1), **FAST,
     )  # fmt: skip
@@ -126,7 +125,7 @@ def test_results_do_not_depend_on_blocks_threads_or_whether_the_sets_are_files(
 ) -> None:
     who, reference, calibration = people()
     synthetic = who.images(names("new", 90), take=3)
-    first = audit_overlap(synthetic, reference, calibration=calibration, **FAST)
+    first = audit_alone(synthetic, reference, calibration=calibration, **FAST)
     paths = {}
     for name, part in (("synthetic", synthetic), ("reference", reference), ("calibration", calibration)):
         paths[name] = tmp_path / f"{name}.parquet"
@@ -134,7 +133,7 @@ def test_results_do_not_depend_on_blocks_threads_or_whether_the_sets_are_files(
     monkeypatch.setattr(
         overlap, "SearchSettings", lambda k, threads: SearchSettings(k, threads, query_rows=40, reference_rows=70)
     )
-    other = audit_overlap(
+    other = audit_alone(
         paths["synthetic"], paths["reference"], calibration=paths["calibration"], threads=2, **FAST
     )
     assert (other.nearest == first.nearest).all()
@@ -151,8 +150,8 @@ def test_a_mirrored_leak_is_found_where_both_orientations_are_searched() -> None
         return type(given)(given.vectors[:, ::-1].copy(), given.table, given.embedder_sha256, given.embedder_name)
 
     leak = turned(who.images(names("r", 40), take=2))
-    upright = audit_overlap(leak, reference, calibration=calibration, **FAST)
-    both = audit_overlap(
+    upright = audit_alone(leak, reference, calibration=calibration, **FAST)
+    both = audit_alone(
         leak, reference, calibration=calibration, synthetic_mirrored=turned(leak),
         calibration_mirrored=turned(calibration), **FAST,
     )  # fmt: skip
@@ -164,27 +163,27 @@ def test_a_mirrored_leak_is_found_where_both_orientations_are_searched() -> None
     assert both.networks[0].threshold >= upright.networks[0].threshold
     assert any("one orientation" in note for note in upright.notes)
     with pytest.raises(UsageError, match="give calibration_mirrored, too"):
-        audit_overlap(leak, reference, calibration=calibration, synthetic_mirrored=turned(leak))
+        audit_alone(leak, reference, calibration=calibration, synthetic_mirrored=turned(leak))
     with pytest.raises(UsageError, match="give reference_mirrored, too"):
-        audit_overlap(leak, reference, synthetic_mirrored=turned(leak))
+        audit_alone(leak, reference, synthetic_mirrored=turned(leak))
 
 
 def test_an_empty_reference_is_refused(tmp_path: Path) -> None:
     who, reference, calibration = people()
     with pytest.raises(InputError, match="the reference set is empty"):
-        audit_overlap(reference, reference.select([]), calibration=calibration)
+        audit_alone(reference, reference.select([]), calibration=calibration)
     reference.select([]).write(tmp_path / "none.parquet")
     with pytest.raises(InputError, match="the reference set is empty"):
-        audit_overlap(reference, tmp_path / "none.parquet", calibration=calibration)
+        audit_alone(reference, tmp_path / "none.parquet", calibration=calibration)
     with pytest.raises(InputError, match="the synthetic set is empty"):
-        audit_overlap(who.images(["a"]).select([]), reference)
+        audit_alone(who.images(["a"]).select([]), reference)
 
 
 def test_embeddings_of_another_network_are_refused() -> None:
     who, reference, calibration = people()
     other = embeddings(who.images(names("new", 5)).vectors, network="b" * 64, name="another")
     with pytest.raises(InputError, match="different recognizers"):
-        audit_overlap(other, reference, calibration=calibration)
+        audit_alone(other, reference, calibration=calibration)
 
 
 def test_embeddings_that_are_not_finite_are_refused() -> None:
@@ -192,18 +191,18 @@ def test_embeddings_that_are_not_finite_are_refused() -> None:
     broken = who.images(names("new", 5))
     broken.vectors[3, 1] = np.nan  # after the check of Embeddings, as in a memory map of another program
     with pytest.raises(InputError, match=r"synthetic embeddings, row 3: the embedding is not finite"):
-        audit_overlap(broken, reference, calibration=calibration)
+        audit_alone(broken, reference, calibration=calibration)
 
 
 def test_too_few_people_for_the_fpir_are_refused_with_the_number_needed() -> None:
     who, reference, _ = people()
     few = who.images(names("c", 50), 4, take=1)
     with pytest.raises(UsageError, match=r"50 people \(disjoint people\).*99 are needed, or --fpir 0.0197"):
-        audit_overlap(who.images(["x"]), reference, calibration=few)
+        audit_alone(who.images(["x"]), reference, calibration=few)
     with pytest.raises(UsageError, match=r"1 people \(leave-one-subject-out\).*199 are needed"):
-        audit_overlap(who.images(["x"]), who.images(["r0"], 5))
+        audit_alone(who.images(["x"]), who.images(["r0"], 5))
     with pytest.raises(UsageError, match=r"120 people \(leave-one-subject-out\).*199 are needed"):
-        audit_overlap(who.images(["x"]), reference)
+        audit_alone(who.images(["x"]), reference)
 
 
 def test_people_the_network_was_trained_on_are_refused_unless_told() -> None:
@@ -211,29 +210,29 @@ def test_people_the_network_was_trained_on_are_refused_unless_told() -> None:
     fresh = who.images(names("new", 5), take=3)
     seen = frozenset({identity_digest("c7")})
     with pytest.raises(InputError, match=r"^1 of the calibration subjects \(such as c7\) were in the training"):
-        audit_overlap(fresh, reference, calibration=calibration, identities=seen)
+        audit_alone(fresh, reference, calibration=calibration, identities=seen)
     seen = frozenset(identity_digest(n) for n in names("r", 3))
     with pytest.raises(InputError, match=r"^3 of the reference subjects"):
-        audit_overlap(fresh, reference, calibration=calibration, identities=seen)
-    found = audit_overlap(
+        audit_alone(fresh, reference, calibration=calibration, identities=seen)
+    found = audit_alone(
         fresh, reference, calibration=calibration, identities=seen, allow_seen_identities=True, **FAST
     )
     assert any("people that it was trained on" in note for note in found.notes)
-    unknown = audit_overlap(fresh, reference, calibration=calibration, **FAST)
+    unknown = audit_alone(fresh, reference, calibration=calibration, **FAST)
     assert any("is not known" in note for note in unknown.notes)
-    told = audit_overlap(fresh, reference, calibration=calibration, identities=frozenset(), **FAST)
+    told = audit_alone(fresh, reference, calibration=calibration, identities=frozenset(), **FAST)
     assert not any("trained" in note for note in told.notes)
 
 
 def test_calibration_people_or_images_of_the_reference_are_refused() -> None:
     who, reference, calibration = people()
     with pytest.raises(InputError, match=r"120 calibration subjects are in the reference \(such as r0\)"):
-        audit_overlap(calibration, reference, calibration=who.images(names("r", 120), take=1))
+        audit_alone(calibration, reference, calibration=who.images(names("r", 120), take=1))
     renamed = embeddings(reference.vectors, subjects=names("other", len(reference)), tag="0-0")
     with pytest.raises(InputError, match=r"240 calibration images are in the reference, pixel for pixel \(row 0"):
-        audit_overlap(calibration, reference, calibration=renamed)
+        audit_alone(calibration, reference, calibration=renamed)
     with pytest.raises(InputError, match=r"calibration row 0 \(x/0\) has no subject"):
-        audit_overlap(calibration, reference, calibration=embeddings(calibration.vectors))
+        audit_alone(calibration, reference, calibration=embeddings(calibration.vectors))
 
 
 @pytest.mark.parametrize(
@@ -242,4 +241,4 @@ def test_calibration_people_or_images_of_the_reference_are_refused() -> None:
 def test_options_out_of_range_are_refused(option: dict[str, Any]) -> None:
     _, reference, calibration = people()
     with pytest.raises(UsageError, match=next(iter(option))):
-        audit_overlap(reference, reference, calibration=calibration, **option)
+        audit_alone(reference, reference, calibration=calibration, **option)

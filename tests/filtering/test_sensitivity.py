@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simulated_people import People, embeddings, names
+from simulated_people import People, audit_alone, embeddings, names
 from syper_data.errors import UsageError
-from syper_data.filtering.overlap import audit_overlap
 from syper_data.filtering.sensitivity import rows_to_plant
 
 FAST: dict[str, Any] = {"repeats": 50, "fpir": 0.02}
@@ -50,7 +49,7 @@ def drawn_audit(**more: Any) -> Any:
     both = given.pop("both", True)
     if both:
         given |= {"calibration_mirrored": turned[0], "synthetic_mirrored": turned[1]}
-    return audit_overlap(sets[2], sets[0], calibration=sets[1], **given)
+    return audit_alone(sets[2], sets[0], calibration=sets[1], **given)
 
 
 def test_planted_copies_of_every_kind_are_counted_beside_the_false_alarms() -> None:
@@ -103,7 +102,7 @@ def test_without_images_or_network_nothing_is_planted_and_the_result_says_so() -
 def test_withheld_images_of_reference_eyes_are_found_as_counted_in_a_loop() -> None:
     who = People(0, noise=0.5)
     reference = who.images(names("r", 60), 4)
-    found = audit_overlap(who.images(["new"]), reference, calibration=who.images(names("c", 80), take=1), **FAST)
+    found = audit_alone(who.images(["new"]), reference, calibration=who.images(names("c", 80), take=1), **FAST)
     second, threshold = found.second_samples, found.networks[0].threshold
     assert second is not None
     assert threshold is not None
@@ -122,7 +121,7 @@ def test_withheld_images_of_reference_eyes_are_found_as_counted_in_a_loop() -> N
 
 def test_an_audit_that_would_miss_a_leak_says_so() -> None:
     who = People(0, noise=1.5)
-    found = audit_overlap(
+    found = audit_alone(
         who.images(["new"]), who.images(names("r", 60), 2), calibration=who.images(names("c", 80), take=1), **FAST
     )
     assert found.second_samples is not None
@@ -132,7 +131,7 @@ def test_an_audit_that_would_miss_a_leak_says_so() -> None:
 
 def test_a_reference_with_one_image_an_eye_cannot_prove_identity() -> None:
     who = People(0)
-    found = audit_overlap(
+    found = audit_alone(
         who.images(["new"]), who.images(names("r", 60)), calibration=who.images(names("c", 80), take=1), **FAST
     )
     assert found.second_samples is None
