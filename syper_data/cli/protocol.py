@@ -31,9 +31,7 @@ def list_command() -> None:
 @click.option("--images", type=_PATH, metavar="DIR", help="Where the images lie, if not in --root.")
 @click.option("--folds", multiple=True, metavar="FOLD", help="Check this fold only; may be repeated.")
 @click.pass_context
-def check_command(
-    ctx: click.Context, name: str, root: Path, images: Path | None, folds: tuple[str, ...]
-) -> None:
+def check_command(ctx: click.Context, name: str, root: Path, images: Path | None, folds: tuple[str, ...]) -> None:
     """Check a copy of the data that the protocol NAME (or a descriptor FILE) needs.
 
     Prints what is there and what is missing or wrong, and where the data can be asked for. The exit code is 0
