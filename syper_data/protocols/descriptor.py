@@ -18,7 +18,8 @@ import yaml
 from syper_data.artifacts import artifact_folder
 from syper_data.errors import ConfigError, InputError, UsageError
 
-READERS = ("ufpr", "casia", "lfw", "cfp", "insightface_bin", "mfr2", "pairs", "templates", "parquet")
+PUBLISHED = ("ufpr", "casia", "lfw", "cfp", "insightface_bin", "mfr2", "pairs", "templates")
+READERS = (*PUBLISHED, "parquet", "generated")  # the last two are what the toolkit itself makes
 SPECTRA = ("vis", "nir")
 BASES = ("measured", "published")
 
@@ -31,10 +32,10 @@ _TEXTS = ("title", "dataset", "subset", "citation", "ask", "licence")
 class Expects:
     """What a right copy holds; what is None or empty is not checked.
 
-    ``lists`` maps a list's path below the root to its SHA-256, or to None where only its presence is
-    known. ``images`` is the number of image files, ``subjects`` that of people. ``folds`` gives the mated and
-    non-mated comparisons of a fold. ``basis`` says whether these figures were ``measured`` on a copy or are
-    those of the data set's publication.
+    ``lists`` maps a list's path below the root (or the paths that it may have: ``a.txt or b.txt``) to its
+    SHA-256, or to None where only its presence is known. ``images`` is the number of image files, ``subjects``
+    that of people. ``folds`` gives the mated and non-mated comparisons of a fold. ``basis`` says whether these
+    figures were ``measured`` on a copy or are those of the data set's publication.
     """
 
     lists: Mapping[str, str | None] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from syper_data.imaging.hub_source import HUB
 from syper_data.imaging.source import IMAGE_SUFFIXES, SIDES, Entry, ImageSource, Labels, SourceImage, Unreadable
 
 KEY_FIELDS = ("subject", "side", "sample", "source_id", "name", "spectrum", "seed", "label")
+
+Naming = Callable[[Labels | Failure], str | None]
 
 _HELD, _MOST = 16 << 20, 1024  # bytes of encoded images, and images, that a table's reader holds at once
 _DRIVE = re.compile(r"[A-Za-z]:")
@@ -100,20 +102,22 @@ class FolderPictures:
 
 @dataclass(frozen=True)
 class SourcePictures:
-    """Images of an image source, known by the fields ``key`` of their labels, joined with ``/``.
+    """Images of an image source, known by their labels.
 
     In a ``crops`` directory the eyes of ``failures.parquet`` are there as well: ``Unreadable``, with the
-    reason. ``rows`` and ``failures`` are what :meth:`of` found.
+    reason. ``rows`` and ``failures`` are what :meth:`of` or :meth:`named` found; ``sides`` says, where the
+    source does not, which eye an image shows.
     """
 
     source: ImageSource
-    key: tuple[str, ...]
     rows: Mapping[str, int] = field(repr=False)
     failures: Mapping[str, Failure] = field(default_factory=dict, repr=False)
+    sides: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, source: ImageSource, key: Sequence[str]) -> SourcePictures:
-        """List a source by ``key``, of :data:`KEY_FIELDS`; images without one of the fields have no name.
+        """List a source; a name is the fields ``key``, of :data:`KEY_FIELDS`, joined with ``/``, and images
+        without one of them have none.
 
         Raises:
             InputError: an unknown field, a damaged table, or two images of one name.
@@ -121,16 +125,26 @@ class SourcePictures:
         unknown = [name for name in key if name not in KEY_FIELDS]
         if unknown or not key:
             raise InputError(f"{source.path}: images can't be told apart by {unknown or 'nothing'}")
+        return cls.named(source, lambda labels: joined(labels, key))
+
+    @classmethod
+    def named(cls, source: ImageSource, naming: Naming, sides: Mapping[str, str] | None = None) -> SourcePictures:
+        """List a source; ``naming`` gives the name of an image, or None, from its labels.
+
+        Raises:
+            InputError: a damaged table, or two images of one name.
+        """
         rows: dict[str, int] = {}
         for row, labels in enumerate(source.labels()):
-            name = joined(labels, key)
-            if name is None:
-                continue
-            if name in rows:
-                raise InputError(f"{source.path}: rows {rows[name]} and {row} are both {'/'.join(key)} {name}")
-            rows[name] = row
-        failures = {name: f for f in _failures(source) for name in _failed_names(f, key) if name not in rows}
-        return cls(source, tuple(key), rows, failures)
+            name = naming(labels)
+            if name is not None and rows.setdefault(name, row) != row:
+                raise InputError(f"{source.path}: images {rows[name]} and {row} are both {name}")
+        failures: dict[str, Failure] = {}
+        for lost in (part for failure in _failures(source) for part in _eyes(failure)):
+            name = naming(lost)
+            if name is not None and name not in rows:
+                failures[name] = lost
+        return cls(source, rows, failures, sides or {})
 
     def missing(self, names: Sequence[str]) -> list[str]:
         """The names that are neither images nor failures, in their order."""
@@ -154,10 +168,12 @@ class SourcePictures:
             found = dict(zip(listed, self.source.take(listed), strict=True))
             for name in part:
                 if name in self.rows:
-                    yield replace(found[self.rows[name]], name=name)
+                    entry = found[self.rows[name]]
+                    yield replace(entry, name=name, side=entry.side or self.sides.get(name))
                 else:
                     lost = self.failures[name]
-                    yield Unreadable(self.source.path, lost.source_id, lost.reason, lost.subject, lost.side)
+                    where = self.source.path
+                    yield Unreadable(where, lost.source_id, lost.reason, lost.subject, lost.side, name=name)
 
 
 @dataclass(frozen=True)
@@ -203,8 +219,8 @@ def _failures(source: ImageSource) -> list[Failure]:
     return read_failures(source.root) if made_by_crop and not source.path.startswith(HUB) else []
 
 
-def _failed_names(failure: Failure, key: Sequence[str]) -> list[str]:
-    """The names of what a failure lost: one eye, or both of a whole image."""
-    sides = (failure.side,) if failure.side is not None or "side" not in key else SIDES
-    names = (joined(replace(failure, side=side), key) for side in sides)
-    return [name for name in names if name is not None]
+def _eyes(failure: Failure) -> list[Failure]:
+    """What a failure lost: one eye, or, of a whole photo, the photo and both."""
+    if failure.side is not None:
+        return [failure]
+    return [failure, *(replace(failure, side=side) for side in SIDES)]
