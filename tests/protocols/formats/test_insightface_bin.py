@@ -58,7 +58,9 @@ def test_a_file_of_python_2_is_read(tmp_path: Path) -> None:
 
 def test_mated_pairs_and_equal_bytes_join_images_to_people(tmp_path: Path) -> None:
     a, b, c, d, e, f = IMAGES
-    path = write(tmp_path / "lfw.bin", ([a, b, b, c, d, e, a, d, f, f, a, c], [True, True, True, False, True, False]))
+    path = write(
+        tmp_path / "lfw.bin", ([a, b, b, c, d, e, a, d, f, f, a, c], [True, True, True, False, True, False])
+    )
     protocol = open_protocol("lfw-bin", tmp_path)
     (fold,) = protocol.folds
     assert len(fold.images) == 6
