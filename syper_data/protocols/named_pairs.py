@@ -41,6 +41,13 @@ class NamedPairs:
         """The photos' names: ``NAME_0001``."""
         return [f"{person}_{number:04d}" for person, number in self.photos]
 
+    def only(self, rows: Rows) -> NamedPairs:
+        """These pairs, and the photos in them."""
+        a, b = self.listed.probe[rows], self.listed.reference[rows]
+        used, codes = np.unique(np.concatenate((a, b)), return_inverse=True)
+        listed = ListedComparisons(codes[: len(a)], codes[len(a) :], self.listed.mated[rows])
+        return NamedPairs(self.path, tuple(self.photos[i] for i in used), listed, self.header, self.again)
+
 
 def read_named_pairs(path: Path, repeated: str) -> NamedPairs:
     """Read a list of pairs.

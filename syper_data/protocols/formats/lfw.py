@@ -2,14 +2,18 @@
 View 1 (``pairsDevTest.txt``, which begins with one number: that many mated, then as many non-mated pairs).
 
 Options: ``pairs`` (names that the list may have), ``folders`` (names that the folder of the photos may have),
+``parts`` (fold to the parts of View 2 that it takes, counted from 1; without it the one fold takes all),
 ``repeated``, ``columns``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import pairwise
+
 import numpy as np
 
-from syper_data.errors import InputError
+from syper_data.errors import ConfigError, InputError
 from syper_data.protocols.lists import option, repeated_option
 from syper_data.protocols.named_pairs import NamedPairs, equal_parts, named_fold, read_named_pairs
 from syper_data.protocols.protocol import Rows
@@ -20,7 +24,7 @@ _FOLDERS = ["lfw", "lfw-deepfunneled", "lfw_funneled"]
 
 
 def read(request: Request) -> Reading:
-    """One fold of all listed pairs; View 2's ten parts are its ``parts``."""
+    """The wanted folds: all listed pairs, or the parts that ``options.parts`` gives each."""
     options = request.descriptor.options
     listed = option(options, "pairs", _LISTS, list)
     folder = request.root if request.root.is_dir() else request.root.parent
@@ -28,9 +32,33 @@ def read(request: Request) -> Reading:
     if path is None:
         raise InputError(f"{folder}: no list of pairs; it must be named {' or '.join(map(str, listed))}")
     pairs = read_named_pairs(path, repeated_option(options))
+    parts = _parts(pairs)
     folders = option(options, "folders", _FOLDERS, list)
-    fold, pictures, notes = named_fold(request, pairs, request.folds[0], _parts(pairs), folders)
-    return Reading((fold,), pictures, (path,), notes)
+    folds, notes = [], []
+    for name in request.folds:
+        chosen, own = _chosen(pairs, parts, option(options, "parts", {}, Mapping).get(name), name)
+        fold, pictures, remarks = named_fold(request, chosen, name, own, folders)
+        folds.append(fold)
+        notes += [remark for remark in remarks if remark not in notes]
+    everybody = named_fold(request, pairs, "all", None, folders)[1] if len(folds) > 1 else pictures
+    return Reading(tuple(folds), everybody, (path,), tuple(notes))
+
+
+def _chosen(
+    pairs: NamedPairs, parts: tuple[Rows, ...] | None, numbers: object, fold: str
+) -> tuple[NamedPairs, tuple[Rows, ...] | None]:
+    """The pairs of a fold, and its parts among them; all for ``numbers`` None, else parts counted from 1."""
+    if numbers is None:
+        return pairs, parts
+    if parts is None or not isinstance(numbers, list) or not numbers:
+        raise ConfigError(f"options.parts.{fold} is {numbers!r}: must list parts of a list that has some")
+    wrong = [n for n in numbers if type(n) is not int or not 1 <= n <= len(parts)]
+    if wrong or len(set(numbers)) != len(numbers):
+        raise ConfigError(f"options.parts.{fold} is {numbers}: {pairs.path} has the parts 1 to {len(parts)}")
+    taken = [parts[n - 1] for n in numbers]
+    ends = np.cumsum([0, *map(len, taken)])
+    own = tuple(np.arange(a, b) for a, b in pairwise(ends.tolist()))
+    return pairs.only(np.concatenate(taken)), own
 
 
 def _parts(pairs: NamedPairs) -> tuple[Rows, ...] | None:

@@ -86,6 +86,32 @@ def test_over_eyes_each_pair_of_faces_is_one_of_left_and_one_of_right_eyes(tmp_p
     assert [entry.side for entry in entries[:2]] == ["image_left", "image_right"]
 
 
+OWN = "name: own\ntitle: x\ndataset: x\nreader: lfw\nfolds: [b, ab]\noptions: {parts: {b: [2], ab: %s}}\n"
+
+
+def test_folds_can_take_parts_of_view_2(tmp_path: Path) -> None:
+    write_lines(tmp_path / "pairs.txt", LINES)
+    write_images(tmp_path / "lfw", [f"{photo}.jpg" for photo in PHOTOS])
+    own = tmp_path / "own.yaml"
+    own.write_text(OWN % "[2, 1]")
+    protocol = open_protocol(own, tmp_path)
+    second, both = protocol.folds
+    whole = open_protocol("lfw-view2", tmp_path).folds[0]
+    listed = pairs_of(whole.comparisons, whole.images)
+    assert pairs_of(second.comparisons, second.images) == listed[4:]
+    assert set(second.images) == {name for pair in listed[4:] for name in pair[:2]}
+    assert pairs_of(both.comparisons, both.images) == listed[4:] + listed[:4]
+    assert second.parts is not None and both.parts is not None
+    assert [p.tolist() for p in second.parts] == [[0, 1, 2, 3]]
+    assert [p.tolist() for p in both.parts] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    for fold in protocol.folds:
+        assert len(list(protocol.pictures.read(fold.images))) == len(fold.images)
+    for wrong in ("[3]", "[0]", "[1, 1]", "[]", "all"):
+        own.write_text(OWN % wrong)
+        with pytest.raises(InputError, match=r"own\.yaml: options\.parts\.ab is"):
+            open_protocol(own, tmp_path)
+
+
 def test_an_image_that_is_not_in_the_copy_is_missing(tmp_path: Path) -> None:
     write_lines(tmp_path / "pairs.txt", LINES)
     protocol = open_protocol("lfw-view2", tmp_path, images=table(tmp_path / "faces.parquet", PHOTOS[:-1]))
