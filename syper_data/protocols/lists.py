@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,14 @@ from syper_data.protocols.protocol import Bools, ListedComparisons, Rows
 
 REPEATED = ("refuse", "keep")
 LABELS = {"0": False, "1": True, "false": False, "true": True, "False": False, "True": True}
+
+_KINDS = {
+    str: "a text",
+    int: "a whole number",
+    bool: "true or false",
+    list: "a list",
+    Mapping: "a mapping",
+}
 
 Place = Callable[[int], str]  # where a comparison stands: number in the list -> "FILE, line 7"
 
@@ -61,15 +69,15 @@ def check_name(name: str, place: str) -> str:
     return name
 
 
-def option(options: Any, name: str, default: Any, kind: type | tuple[type, ...]) -> Any:
-    """A setting of a descriptor's ``options``, of the right kind.
+def option(options: Mapping[str, Any], name: str, default: Any, kind: type) -> Any:
+    """A setting of a descriptor's ``options``, of the right kind (one of those in ``_KINDS``).
 
     Raises:
         ConfigError: it is of another.
     """
     value = options.get(name, default)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
-        raise ConfigError(f"options.{name} is {value!r}: not what it must be")
+        raise ConfigError(f"options.{name} is {value!r}: must be {_KINDS[kind]}")
     return value
 
 
@@ -86,12 +94,6 @@ def coded(labels: Sequence[str]) -> tuple[Rows, tuple[str, ...]]:
     names = tuple(sorted(set(labels)))
     code = {name: i for i, name in enumerate(names)}
     return np.fromiter((code[label] for label in labels), np.int64, len(labels)), names
-
-
-def sides_of(names: Iterable[str], side: Callable[[str], str | None]) -> dict[str, str]:
-    """Name to side, where it is known."""
-    found = ((name, side(name)) for name in names)
-    return {name: value for name, value in found if value is not None}
 
 
 def components(n: int, a: Rows, b: Rows) -> Rows:

@@ -6,9 +6,11 @@ from itertools import combinations, islice
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from published_layouts import UFPR_PAIRS, UFPR_PAIRS_FILE, ufpr_copy, write_lines
+from published_layouts import UFPR_PAIRS, UFPR_PAIRS_FILE, noise_png, ufpr_copy, write_lines
 from small_generators import REPOSITORY
 from syper_data.errors import InputError, UsageError
 from syper_data.imaging.source import SourceImage
@@ -45,6 +47,19 @@ def test_the_images_come_with_the_eye_that_their_names_say(tmp_path: Path) -> No
     assert all(isinstance(entry, SourceImage) for entry in entries)
     assert {(e.source_id[-5], e.side) for e in entries} == {("L", "image_right"), ("R", "image_left")}
     assert [entry.subject for entry in entries] == ["C11"] * 4 + ["C4"] * 4
+
+
+def test_the_images_may_lie_in_a_table_or_in_another_folder(tmp_path: Path) -> None:
+    copy = ufpr_copy(tmp_path)
+    (fold,) = open_protocol(NAME, copy, folds=["1"]).folds
+    (copy / "periocularCropped").rename(tmp_path / "moved")
+    moved = open_protocol(NAME, copy, folds=["1"], images=tmp_path / "moved").pictures
+    cells = [{"bytes": noise_png(i), "path": name} for i, name in enumerate(fold.images)]
+    pq.write_table(pa.table({"image": cells}), tmp_path / "eyes.parquet")
+    tabled = open_protocol(NAME, copy, folds=["1"], images=tmp_path / "eyes.parquet").pictures
+    for pictures in (moved, tabled):
+        sides = [entry.side for entry in pictures.read(fold.images)]
+        assert sides == ["image_right", "image_left"] * 4
 
 
 def test_merged_eyes_are_one_identity_and_lose_the_pairs_between_them(tmp_path: Path) -> None:
