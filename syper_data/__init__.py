@@ -5,7 +5,8 @@ images, ``verify`` checks a dataset, ``filter`` audits it, ``top_up`` adds to it
 page, ``export_hf`` publishes it, ``convert`` reads a published network, ``train_generator`` makes a new one,
 ``evaluate`` measures it and ``release`` packs it.
 ``train_recognizer`` makes a recognizer, ``evaluate_recognizer`` measures it, ``embed`` turns images
-into its vectors, ``convert_recognizer`` reads a published one.
+into its vectors, ``convert_recognizer`` reads a published one. ``open_protocol`` reads which images
+are compared with which, ``check_protocol`` says what a copy of the data lacks.
 Names and defaults are those of the command line, ``syper-data``.
 """
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from syper_data.filtering.top_up import top_up
     from syper_data.gan.convert import convert
     from syper_data.gan.training import train_generator
+    from syper_data.protocols.check import check_protocol
+    from syper_data.protocols.reading import open_protocol
     from syper_data.publishing.export import export_hf
     from syper_data.publishing.release import release
     from syper_data.recognition.checkpoint import convert_recognizer
@@ -37,6 +40,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "SyperError",
+    "check_protocol",
     "convert",
     "convert_recognizer",
     "crop",
@@ -46,6 +50,7 @@ __all__ = [
     "export_hf",
     "filter",
     "generate",
+    "open_protocol",
     "release",
     "report",
     "sample",
@@ -56,6 +61,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "check_protocol": "syper_data.protocols.check",
     "convert": "syper_data.gan.convert",
     "convert_recognizer": "syper_data.recognition.checkpoint",
     "crop": "syper_data.cropping.crop",
@@ -65,6 +71,7 @@ _HOMES = {
     "export_hf": "syper_data.publishing.export",
     "filter": "syper_data.filtering.filter",
     "generate": "syper_data.sampling.generate",
+    "open_protocol": "syper_data.protocols.reading",
     "release": "syper_data.publishing.release",
     "report": "syper_data.reporting.report",
     "sample": "syper_data.sampling.sample",

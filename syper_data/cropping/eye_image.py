@@ -20,7 +20,6 @@ def crop_eye_image(image: SourceImage, settings: CropSettings, make_row: MakeRow
     The square is centred on the iris, its side ``iris_diameters`` times the iris diameter; with
     ``iris_ratio`` the iris is not measured but taken to lie at the centre, that share of the side.
     """
-    name = str(image.source_id)
     h, w = image.pixels.shape[:2]
     if settings.landmarks == "iris_ratio":
         assert settings.iris_ratio is not None
@@ -28,12 +27,12 @@ def crop_eye_image(image: SourceImage, settings: CropSettings, make_row: MakeRow
     else:
         found = find_iris(image.pixels, image.spectrum or settings.spectrum, settings.iris_pixels)
     if isinstance(found, str):
-        return Failure(name, None, found)
+        return Failure.of(image, image.side, found)
     square = Square(found.x, found.y, found.diameter * settings.iris_diameters)
     outside = outside_share(square, w, h)
     if outside > settings.max_outside:
         reason = f"{outside:.0%} of the crop lies outside of the image, more than {settings.max_outside:.0%}"
-        return Failure(name, None, reason)
+        return Failure.of(image, image.side, reason)
     return {
         **make_row(image, square, settings, "iris"),
         "iris_x": found.x,

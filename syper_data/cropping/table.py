@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from syper_data.dataset.atomic import atomic_path
 from syper_data.dataset.shards import ROW_GROUP, open_writer
 from syper_data.errors import InputError, OutputError
+from syper_data.imaging.source import SourceImage, Unreadable
 
 FAILURES = "failures.parquet"
 _FAILURE_KEY = b"syper_failures"
@@ -48,11 +49,30 @@ _LAST: list[tuple[str, pa.DataType, str]] = [
 
 @dataclass(frozen=True)
 class Failure:
-    """What gave no crop: an entry of the source, or (``side``) one eye of it, and the reason."""
+    """What gave no crop: an entry of the source, or (``side``) one eye of it, and the reason; ``subject`` and
+    ``sample`` are those that its crop would have had."""
 
     source_id: str
     side: str | None
     reason: str
+    subject: str | None = None
+    sample: str | None = None
+
+    @classmethod
+    def of(cls, image: SourceImage | Unreadable, side: str | None, reason: str) -> Failure:
+        """A failure of an entry of the source, with its labels."""
+        return cls(str(image.source_id), side, reason, image.subject, sample_of(image))
+
+
+def sample_of(image: SourceImage | Unreadable) -> str | None:
+    """The sample of an image's crops: what its ``sample`` column says, else its file's name without the
+    ending. Rows of a table without file names, and generated images, which have a seed, have none."""
+    if image.sample is not None:
+        return image.sample
+    if isinstance(image, SourceImage) and image.seed is not None:
+        return None
+    name = image.name or (None if "#" in str(image.source_id) else image.source_id)
+    return None if name is None else PurePosixPath(name).stem
 
 
 def crop_schema(one_eye: bool) -> pa.Schema:
@@ -111,8 +131,8 @@ def read_crop_shard(path: Path, one_eye: bool) -> tuple[int, list[Failure]]:
 
 
 def write_failures(path: Path, failures: Sequence[Failure]) -> None:
-    """The joined list: ``source_id``, ``side`` (null for the whole image) and ``reason``."""
-    schema = pa.schema([(name, pa.string()) for name in ("source_id", "side", "reason")])
+    """The joined list: ``source_id``, ``side`` (null for the whole image), ``reason``, ``subject``, ``sample``."""
+    schema = pa.schema([(f.name, pa.string()) for f in fields(Failure)])
     with atomic_path(path) as temporary:
         pq.write_table(pa.Table.from_pylist([asdict(f) for f in failures], schema), temporary)
 

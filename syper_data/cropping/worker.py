@@ -16,7 +16,7 @@ from syper_data.cropping.geometry import Square, cut, eye_squares, inter_eye_dis
 from syper_data.cropping.landmark_file import LandmarkFile
 from syper_data.cropping.manifest import CropManifest
 from syper_data.cropping.settings import CropSettings
-from syper_data.cropping.table import Failure, write_crop_shard
+from syper_data.cropping.table import Failure, sample_of, write_crop_shard
 from syper_data.dataset.directory import DATA, MANIFEST
 from syper_data.errors import SyperError
 from syper_data.imaging.codec import encode, file_suffix
@@ -58,18 +58,17 @@ def open_finder(settings: CropSettings, landmark_file: str | None) -> Finder:
 
 def crop_image(image: SourceImage, finder: Finder, settings: CropSettings) -> Iterator[Result]:
     """The rows of one photo, and what failed in it."""
-    name = str(image.source_id)
     try:
         faces = finder(image)
     except SyperError as error:
-        yield Failure(name, None, str(error))
+        yield Failure.of(image, None, str(error))
         return
     if not faces:
         where = {"detector": f"no face found (score below {settings.score_threshold:g})"}
-        yield Failure(name, None, where.get(settings.landmarks, "no landmarks listed for it"))
+        yield Failure.of(image, None, where.get(settings.landmarks, "no landmarks listed for it"))
         return
     if settings.faces == "only" and len(faces) > 1:
-        yield Failure(name, None, f"{len(faces)} faces found, and only one is allowed")
+        yield Failure.of(image, None, f"{len(faces)} faces found, and only one is allowed")
         return
     ranked = sorted(faces, key=lambda f: -inter_eye_distance(f.landmarks))
     for number, face in enumerate(ranked if settings.faces == "all" else ranked[:1]):
@@ -79,18 +78,18 @@ def crop_image(image: SourceImage, finder: Finder, settings: CropSettings) -> It
 def _face_crops(
     image: SourceImage, face: Face, number: int, faces: int, settings: CropSettings
 ) -> Iterator[Result]:
-    name, distance = str(image.source_id), inter_eye_distance(face.landmarks)
+    distance = inter_eye_distance(face.landmarks)
     if distance < settings.min_eye_distance:
         which = "" if faces == 1 else f"face {number}: "
         reason = f"inter-eye distance {distance:.1f} px is below {settings.min_eye_distance:g} px"
-        yield Failure(name, None, f"{which}{reason}: the face is too small")
+        yield Failure.of(image, None, f"{which}{reason}: the face is too small")
         return
     h, w = image.pixels.shape[:2]
     for side, square in zip(SIDES, eye_squares(face.landmarks), strict=True):
         outside = outside_share(square, w, h)
         if outside > settings.max_outside:
             reason = f"{outside:.0%} of the crop lies outside of the photo, more than {settings.max_outside:.0%}"
-            yield Failure(name, side, reason)
+            yield Failure.of(image, side, reason)
             continue
         yield {
             # with several faces in the photo, the photo's subject need not be this face's
@@ -119,7 +118,7 @@ def crop_row(image: SourceImage, square: Square, settings: CropSettings, suffix:
         "subject": image.subject,
         "side": image.side,
         "spectrum": image.spectrum or settings.spectrum,
-        "sample": image.sample,
+        "sample": sample_of(image),
         "seed": image.seed,
         "label": image.label,
         "pixel_sha256": hashlib.sha256(pixels.tobytes()).hexdigest(),
@@ -137,7 +136,7 @@ def make_crop_shards(setup: Mapping[str, Any]) -> Callable[[dict[str, Any], Prog
     def results(start: int, stop: int, progress: Progress) -> Iterator[Result]:
         for entry in source.read(start, stop):
             if isinstance(entry, Unreadable):
-                yield Failure(entry.source_id, None, entry.reason)
+                yield Failure.of(entry, entry.side, entry.reason)
             elif finder is None:
                 yield crop_eye_image(entry, settings, crop_row)
             else:

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -45,11 +46,30 @@ class SourceImage:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """An entry of a source that gives no image; ``reason`` is one line and names the place."""
+    """An entry of a source that gives no image; ``reason`` is one line and names the place. What its row
+    says besides is kept, so that it can be told whose image is missing."""
 
     where: str
     source_id: str
     reason: str
+    subject: str | None = None
+    side: str | None = None
+    sample: str | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a source says of an entry without decoding it; the fields are those of :class:`SourceImage`."""
+
+    source_id: str
+    subject: str | None = None
+    side: str | None = None
+    spectrum: str | None = None
+    sample: str | None = None
+    seed: int | None = None
+    label: int | None = None
+    name: str | None = None
 
 
 Entry = SourceImage | Unreadable
@@ -138,6 +158,55 @@ class ImageSource:
             if first < stop and start < end:
                 yield from self._rows(part, max(start - first, 0), min(stop, end) - first)
 
+    def labels(self) -> list[Labels]:
+        """The labels of every entry, in the source's order; no image is decoded.
+
+        Raises:
+            InputError: a table is damaged.
+        """
+        found = [Labels(str(p.relative_to(self.root)), name=p.name) for p in self.pictures]
+        for part in self.tables:
+            if part.damage is not None:
+                raise InputError(part.damage)
+            present = self._present(part)
+            image = present.pop("image", None)
+            for row, values in enumerate(part.labels(sorted(set(present.values())), image)):
+                meta = _metadata(values, present)
+                source_id = meta.pop("source_id", None) or f"{part.name}#{row}"
+                meta |= {ours: _whole(values[present[ours]]) for ours in KEY_COLUMNS if ours in present}
+                name = None if image is None else values[image]
+                found.append(Labels(source_id, name=name, **meta))
+        return found
+
+    def take(self, rows: Sequence[int]) -> Iterator[Entry]:
+        """The entries at these positions, in rising order, decoded one at a time as in :meth:`read`."""
+        at = 0
+        for part, first, end in zip(self.tables, self._starts, self._starts[1:], strict=False):
+            stop = bisect_left(rows, end, at)
+            inside, at = [row - first for row in rows[at:stop]], stop
+            if inside and part.damage is None:
+                yield from self._taken(part, inside)
+            elif inside:
+                yield Unreadable(part.where, part.name, part.damage or "")
+        if not self.tables:
+            yield from (self._picture(self.pictures[row]) for row in rows)
+
+    def _taken(self, part: TablePart, rows: Sequence[int]) -> Iterator[Entry]:
+        present = self._present(part)
+        done = 0
+        try:
+            for values in part.take(sorted(set(present.values())), rows):
+                yield _entry(values, present, part, rows[done])
+                done += 1
+        except InputError as error:
+            for lost in rows[done:]:
+                yield Unreadable(f"{part.where}, row {lost}", f"{part.name}#{lost}", str(error))
+
+    def _present(self, part: TablePart) -> dict[str, str]:
+        """Our names of the columns that a table has, and its own."""
+        wanted = {ours: self.columns.get(ours, ours) for ours in ("image", *METADATA_COLUMNS, *KEY_COLUMNS)}
+        return {ours: theirs for ours, theirs in wanted.items() if theirs in part.names}
+
     def _picture(self, path: Path) -> Entry:
         name = str(path.relative_to(self.root))
         try:
@@ -153,8 +222,7 @@ class ImageSource:
         if part.damage is not None:
             yield Unreadable(part.where, part.name, part.damage)
             return
-        wanted = {ours: self.columns.get(ours, ours) for ours in ("image", *METADATA_COLUMNS, *KEY_COLUMNS)}
-        present = {ours: theirs for ours, theirs in wanted.items() if theirs in part.names}
+        present = self._present(part)
         row = start
         try:
             for values in part.read(sorted(set(present.values())), start, stop):
@@ -187,14 +255,11 @@ def canonical(image: SourceImage) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 def _entry(values: Mapping[str, Any], present: Mapping[str, str], part: TablePart, row: int) -> Entry:
     where = f"{part.where}, row {row}"
-    meta: dict[str, Any] = {
-        ours: None if values[present[ours]] is None else str(values[present[ours]])
-        for ours in METADATA_COLUMNS
-        if ours in present
-    }
+    meta = _metadata(values, present)
     source_id = meta.pop("source_id", None) or f"{part.name}#{row}"
+    cell = values[present["image"]]
+    name = cell.get("path") if isinstance(cell, dict) else None
     try:
-        cell = values[present["image"]]
         data = cell.get("bytes") if isinstance(cell, dict) else cell
         if data is None and isinstance(part, ArrowPart) and isinstance(cell, dict):
             data = _linked(cell.get("path"))  # datasets keeps a path where it was given files
@@ -204,10 +269,18 @@ def _entry(values: Mapping[str, Any], present: Mapping[str, str], part: TablePar
             raise InputError(f"{where}: side is {meta['side']!r}: must be {' or '.join(SIDES)}")
         pixels = decode_rgb(data, where)
     except InputError as error:
-        return Unreadable(where, source_id, str(error))
+        kept = {k: meta.get(k) for k in ("subject", "side", "sample")}
+        return Unreadable(where, source_id, str(error), **kept, name=name)
     meta |= {ours: _whole(values[present[ours]]) for ours in KEY_COLUMNS if ours in present}
-    name = cell.get("path") if isinstance(cell, dict) else None
     return SourceImage(pixels, where, source_id=source_id, name=name, **meta)
+
+
+def _metadata(values: Mapping[str, Any], present: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        ours: None if values[present[ours]] is None else str(values[present[ours]])
+        for ours in METADATA_COLUMNS
+        if ours in present
+    }
 
 
 def _linked(path: object) -> bytes | None:

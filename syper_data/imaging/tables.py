@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from syper_data.errors import InputError
@@ -31,6 +33,15 @@ class TablePart(ABC):
     @abstractmethod
     def read(self, columns: Sequence[str], start: int, stop: int) -> Iterator[dict[str, Any]]:
         """Rows ``start .. stop - 1`` as dictionaries; :class:`InputError` at the damaged place."""
+
+    @abstractmethod
+    def take(self, columns: Sequence[str], rows: Sequence[int]) -> Iterator[dict[str, Any]]:
+        """These rows, in rising order, as dictionaries; :class:`InputError` where the table is damaged."""
+
+    @abstractmethod
+    def labels(self, columns: Sequence[str], image: str | None) -> list[dict[str, Any]]:
+        """All rows of ``columns``, and of the column ``image`` the file names in its cells, without the images;
+        :class:`InputError` where the table is damaged."""
 
 
 class ParquetPart(TablePart):
@@ -68,6 +79,32 @@ class ParquetPart(TablePart):
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{self.where}, after row {row}: unreadable ({_first_line(error)})") from error
 
+    def take(self, columns: Sequence[str], rows: Sequence[int]) -> Iterator[dict[str, Any]]:
+        """As in the base class; a row group is read once, and only if it holds one of the rows."""
+        wanted = np.asarray(rows, np.int64)
+        try:
+            with pq.ParquetFile(self.where) as file:
+                first = 0
+                for group in range(file.num_row_groups):
+                    end = first + file.metadata.row_group(group).num_rows
+                    low, high = np.searchsorted(wanted, (first, end))
+                    if low < high:
+                        table = file.read_row_group(group, columns=list(columns))
+                        yield from table.take(pa.array(wanted[low:high] - first)).to_pylist()
+                    first = end
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{self.where}: unreadable ({_first_line(error)})") from error
+
+    def labels(self, columns: Sequence[str], image: str | None) -> list[dict[str, Any]]:
+        """As in the base class; no image is read from the disk."""
+        try:
+            with pq.ParquetFile(self.where) as file:
+                named = image is not None and _has_path(file.schema_arrow.field(image).type)
+                table = file.read(columns=[*columns, *([f"{image}.path"] if named else [])])
+                return _with_names(table, columns, image, named)
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{self.where}: unreadable ({_first_line(error)})") from error
+
 
 class ArrowPart(TablePart):
     """An Arrow stream file, as ``datasets`` keeps in its cache and in ``save_to_disk`` folders."""
@@ -90,6 +127,36 @@ class ArrowPart(TablePart):
                 yield from table.slice(at, min(_BATCH, stop - at)).to_pylist()
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{self.where}: unreadable ({_first_line(error)})") from error
+
+    def take(self, columns: Sequence[str], rows: Sequence[int]) -> Iterator[dict[str, Any]]:
+        """As in the base class."""
+        try:
+            table = _arrow_table(Path(self.where)).select(list(columns))
+            for at in range(0, len(rows), _BATCH):
+                yield from table.take(pa.array(rows[at : at + _BATCH], pa.int64())).to_pylist()
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{self.where}: unreadable ({_first_line(error)})") from error
+
+    def labels(self, columns: Sequence[str], image: str | None) -> list[dict[str, Any]]:
+        """As in the base class."""
+        try:
+            table = _arrow_table(Path(self.where))
+            named = image is not None and _has_path(table.schema.field(image).type)
+            return _with_names(table, columns, image, named)
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{self.where}: unreadable ({_first_line(error)})") from error
+
+
+def _has_path(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_struct(kind)) and kind.get_field_index("path") >= 0
+
+
+def _with_names(table: pa.Table, columns: Sequence[str], image: str | None, named: bool) -> list[dict[str, Any]]:
+    """Rows of ``columns``; the cells of ``image`` become their file names, None where they have none."""
+    held = {name: table[name].to_pylist() for name in columns}
+    if image is not None:
+        held[image] = pc.struct_field(table[image], "path").to_pylist() if named else [None] * len(table)
+    return [dict(zip(held, row, strict=True)) for row in zip(*held.values(), strict=True)]
 
 
 def _arrow_table(path: Path) -> pa.Table:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -51,13 +53,13 @@ def test_of_two_faces_the_largest_is_taken_or_all_or_none() -> None:
         (0, "image_left", None), (0, "image_right", None), (1, "image_left", None), (1, "image_right", None),
     ]  # fmt: skip
     assert crops(small, EYES, faces="only") == [
-        Failure("a/p.png", None, "2 faces found, and only one is allowed"),
+        Failure("a/p.png", None, "2 faces found, and only one is allowed", "anna", "3"),
     ]
 
 
 def test_a_photo_without_a_face_and_one_too_small_say_so() -> None:
-    assert crops() == [Failure("a/p.png", None, "no face found (score below 0.5)")]
-    assert crops(landmarks="file") == [Failure("a/p.png", None, "no landmarks listed for it")]
+    assert crops() == [Failure("a/p.png", None, "no face found (score below 0.5)", "anna", "3")]
+    assert crops(landmarks="file") == [Failure("a/p.png", None, "no landmarks listed for it", "anna", "3")]
     (failure,) = crops(EYES * 0.1)
     assert isinstance(failure, Failure)
     assert failure.reason == "inter-eye distance 8.4 px is below 16 px: the face is too small"
@@ -65,7 +67,8 @@ def test_a_photo_without_a_face_and_one_too_small_say_so() -> None:
 
 def test_of_a_face_half_outside_the_eye_inside_is_kept_and_the_other_is_listed() -> None:
     outside, inside = crops(EYES - (150, 0))
-    assert outside == Failure("a/p.png", "image_left", "41% of the crop lies outside of the photo, more than 20%")
+    reason = "41% of the crop lies outside of the photo, more than 20%"
+    assert outside == Failure("a/p.png", "image_left", reason, "anna", "3")
     assert isinstance(inside, dict)
     assert (inside["side"], inside["outside"]) == ("image_right", 0)
     kept = crops(EYES - (130, 0))[0]
@@ -78,7 +81,7 @@ def test_a_finder_that_refuses_gives_its_reason() -> None:
         raise InputError("listed twice")
 
     image = SourceImage(PHOTO, "p", source_id="p.png")
-    assert list(crop_image(image, refuse, CropSettings())) == [Failure("p.png", None, "listed twice")]
+    assert list(crop_image(image, refuse, CropSettings())) == [Failure("p.png", None, "listed twice", None, "p")]
 
 
 @pytest.mark.parametrize(
@@ -101,3 +104,25 @@ def test_a_finder_that_refuses_gives_its_reason() -> None:
 def test_settings_out_of_range_are_refused_by_name(values: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         CropSettings(**values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("values", "sample"),
+    [
+        ({"source_id": "anna/anna_0001.jpg"}, "anna_0001"),
+        ({"source_id": "faces.parquet#3", "name": "anna_0002.jpg"}, "anna_0002"),
+        ({"source_id": "faces.parquet#3"}, None),
+        ({"source_id": "anna/anna_0001.jpg", "sample": "7"}, "7"),
+        ({"source_id": "faces.parquet#3", "name": "000007.png", "seed": 7}, None),
+    ],
+)
+def test_the_sample_of_a_crop_is_its_column_or_the_name_of_the_photo(
+    values: dict[str, Any], sample: str | None
+) -> None:
+    image = SourceImage(PHOTO, "p", **values)
+    settings = CropSettings(encoder=encoder_identity("png"))
+    rows = list(crop_image(image, lambda _: [Face(EYES, 0.9)], settings))
+    assert [row["sample"] for row in rows if isinstance(row, dict)] == [sample, sample]
+    (failure,) = crop_image(image, lambda _: [], settings)
+    assert isinstance(failure, Failure)
+    assert failure.sample == sample

@@ -188,3 +188,33 @@ def test_a_hub_dataset_is_loaded_only_when_hf_is_written(tmp_path: Path, monkeyp
     with pytest.raises(InputError, match="no such file or folder"):
         ImageSource.open("owner/faces")
     assert asked == ["owner/faces", "owner/absent"]
+
+
+def test_labels_and_chosen_rows_are_those_of_a_whole_reading(tmp_path: Path) -> None:
+    for number, side in enumerate(("image_left", "image_right")):
+        cells = [{"bytes": png(10 * number + i), "path": f"{number}_{i}.png"} for i in range(7)]
+        columns = {"image": cells, "person": [f"p{i // 2}" for i in range(7)], "side": [side] * 7}
+        pq.write_table(pa.table({**columns, "sample": range(7)}), tmp_path / f"{number}.parquet", row_group_size=3)
+    source = ImageSource.open(tmp_path, {"subject": "person"})
+    whole = [entry for entry in source.read() if isinstance(entry, SourceImage)]
+    fields = ("source_id", "subject", "side", "spectrum", "sample", "seed", "label", "name")
+    assert [[getattr(x, f) for f in fields] for x in source.labels()] == [
+        [getattr(entry, f) for f in fields] for entry in whole
+    ]
+    taken = list(source.take([0, 2, 3, 6, 7, 13]))
+    assert [entry.source_id for entry in taken] == [whole[i].source_id for i in (0, 2, 3, 6, 7, 13)]
+    assert all(
+        isinstance(entry, SourceImage) and (entry.pixels == whole[i].pixels).all()
+        for entry, i in zip(taken, (0, 2, 3, 6, 7, 13), strict=True)
+    )
+
+
+def test_a_picture_folder_can_be_listed_and_chosen_from(tmp_path: Path) -> None:
+    (tmp_path / "anna").mkdir()
+    for name in ("anna/1.png", "anna/2.png", "b.png"):
+        (tmp_path / name).write_bytes(png(len(name)))
+    source = ImageSource.open(tmp_path)
+    assert [(x.source_id, x.name) for x in source.labels()] == [
+        ("anna/1.png", "1.png"), ("anna/2.png", "2.png"), ("b.png", "b.png"),
+    ]  # fmt: skip
+    assert [entry.source_id for entry in source.take([1, 2])] == ["anna/2.png", "b.png"]

@@ -163,3 +163,11 @@ NETWORK_VOCABULARY: Vocabulary = {
     (module, name): made for module, names in _BY_MODULE.items() for name, made in names.items()
 }
 """Names that a network pickle may use; each call only records what the file holds."""
+
+_PLAIN_MODULES = ("builtins", "__builtin__", "_codecs", "numpy", "numpy.core.multiarray", "numpy.core.numeric")
+PLAIN_VOCABULARY: Vocabulary = {
+    (module, name): made
+    for (module, name), made in NETWORK_VOCABULARY.items()
+    if module.replace("_core", "core") in _PLAIN_MODULES
+}
+"""Names for bytes, containers and numpy arrays only, which a pickle without networks may use."""

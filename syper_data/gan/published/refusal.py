@@ -65,7 +65,7 @@ class Budget:
         """Spend ``count`` steps; a :class:`RefusalError` when none are left."""
         self.steps -= count
         if self.steps < 0:
-            refuse(f"more than {MAX_STEPS} steps: no network pickle")
+            refuse("refused: it takes more steps than any such file")
 
     def copy(self, count: int) -> None:
         """Spend ``count`` copied bytes; a :class:`RefusalError` when none are left."""
