@@ -5,7 +5,8 @@ images, ``verify`` checks a dataset, ``filter`` audits it, ``top_up`` adds to it
 page, ``export_hf`` publishes it, ``convert`` reads a published network, ``train_generator`` makes a new one,
 ``evaluate`` measures it and ``release`` packs it.
 ``train_recognizer`` makes a recognizer, ``evaluate_recognizer`` measures it, ``embed`` turns images
-into its vectors, ``convert_recognizer`` reads a published one.
+into its vectors, ``convert_recognizer`` reads a published one. ``make_protocol`` says which images are
+compared with which.
 Names and defaults are those of the command line, ``syper-data``.
 """
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from syper_data.filtering.top_up import top_up
     from syper_data.gan.convert import convert
     from syper_data.gan.training import train_generator
+    from syper_data.protocols.making import make_protocol
     from syper_data.publishing.export import export_hf
     from syper_data.publishing.release import release
     from syper_data.recognition.checkpoint import convert_recognizer
@@ -46,6 +48,7 @@ __all__ = [
     "export_hf",
     "filter",
     "generate",
+    "make_protocol",
     "release",
     "report",
     "sample",
@@ -65,6 +68,7 @@ _HOMES = {
     "export_hf": "syper_data.publishing.export",
     "filter": "syper_data.filtering.filter",
     "generate": "syper_data.sampling.generate",
+    "make_protocol": "syper_data.protocols.making",
     "release": "syper_data.publishing.release",
     "report": "syper_data.reporting.report",
     "sample": "syper_data.sampling.sample",
