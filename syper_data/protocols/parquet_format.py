@@ -8,7 +8,8 @@ holds one row an image with its labels and, per fold, its role; ``pairs-foldK.pa
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,24 @@ def read_table(descriptor_or_dir: str | Path, descriptor: dict[str, Any] | None 
     except SyperError as error:
         raise InputError(f"{path}: {error}") from None
     return table
+
+
+def namer(table: ImageTable, key: Sequence[str]) -> Callable[[Any], str | None]:
+    """What finds a protocol's images in a source: from an entry's labels to its name, or None.
+
+    The name is the fields ``key`` joined with ``/``. What lacks one of them, as a failure of ``crop`` that knows
+    only its ``source_id``, goes by the ``source_id`` that the protocol was made from, where that is one image's.
+    """
+    known = frozenset(table.name)
+    counted = Counter(table.source_id)
+    by_source = {s: n for s, n in zip(table.source_id, table.name, strict=True) if s and counted[s] == 1}
+
+    def name_of(labels: Any) -> str | None:
+        values = [getattr(labels, name, None) for name in key]
+        name = None if None in values else "/".join(map(str, values))
+        return name if name in known else by_source.get(labels.source_id)
+
+    return name_of
 
 
 def _fold(path: Path, options: dict[str, Any], table: ImageTable, rule: Rule, name: str) -> Fold:
