@@ -56,7 +56,7 @@ def _distinct(count: int, wanted: int, seed: tuple[int, ...]) -> Rows:
     found = np.zeros(0, np.int64)
     while len(found) < wanted:
         raw: np.ndarray[Any, np.dtype[np.uint64]] = np.atleast_1d(bits.random_raw(2 * (wanted - len(found)) + 8))
-        fair = raw[raw < np.uint64(_WORDS - 1 - _WORDS % count)]  # every remainder equally often
+        fair = raw[raw <= np.uint64(_WORDS - 1 - _WORDS % count)]  # every remainder equally often
         fresh = np.concatenate([found, (fair % np.uint64(count)).astype(np.int64)])
         _, first = np.unique(fresh, return_index=True)
         found = fresh[np.sort(first)][:wanted]  # in the order drawn

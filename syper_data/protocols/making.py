@@ -39,8 +39,8 @@ from syper_data.protocols.table import (
     VAL,
     ImageTable,
     Rule,
+    count,
     fold_of,
-    without_mated,
 )
 
 _KEYS = (
@@ -174,8 +174,18 @@ def _made(
 
 
 def counts(fold: Fold, table: ImageTable) -> dict[str, int]:
-    """What a fold holds: images and subjects by role, comparisons, enrolled and searching images."""
-    mated, non_mated = fold.counts()
+    """What a fold holds: images and subjects by role, comparisons, enrolled and searching images.
+
+    Raises:
+        UsageError: there is no mated or no non-mated comparison.
+    """
+    mated, non_mated, without = count(fold)
+    if not mated or not non_mated:
+        kind = "non-mated" if mated else "mated"
+        raise UsageError(
+            f"fold {fold.name}: {fold.templates} tested images of {len(fold.subject_names)} subjects give no "
+            f"{kind} comparison; nothing can be measured"
+        )
     searches = fold.identification
     return {
         "train_images": len(table.rows(fold.name, TRAIN)),
@@ -185,7 +195,7 @@ def counts(fold: Fold, table: ImageTable) -> dict[str, int]:
         "test_images": fold.templates,
         "test_subjects": len(fold.subject_names),
         "test_identities": len(set(fold.identity.tolist())),
-        "identities_without_mated": without_mated(fold),
+        "identities_without_mated": without,
         "mated": mated,
         "non_mated": non_mated,
         "gallery_images": 0 if searches is None else len(searches.gallery),
@@ -299,11 +309,4 @@ def _fold(table: ImageTable, name: str, rule: Rule, settings: MakingSettings) ->
     if rule.listed:
         drawn = draw(fold, table, rule, mated=settings.mated, non_mated=settings.non_mated, seed=settings.seed)
         fold = replace(fold, comparisons=drawn)
-    mated, non_mated = fold.counts()
-    if not mated or not non_mated:
-        kind = "non-mated" if mated else "mated"
-        raise UsageError(
-            f"fold {name}: {fold.templates} tested images of {len(fold.subject_names)} subjects give no {kind} "
-            "comparison; nothing can be measured"
-        )
     return fold

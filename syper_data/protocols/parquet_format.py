@@ -24,7 +24,7 @@ from syper_data.dataset.shards import file_sha256
 from syper_data.errors import InputError, SyperError
 from syper_data.protocols.protocol import Fold, ListedComparisons
 from syper_data.protocols.splitting import prove
-from syper_data.protocols.table import ROLES, TESTED, ImageTable, Rule, fold_of
+from syper_data.protocols.table import ROLES, TESTED, ImageTable, Rule, digest, fold_of
 
 SCHEMA = "syper-protocol/1"
 DESCRIPTOR = "protocol.yaml"
@@ -175,7 +175,7 @@ def _fold(path: Path, options: dict[str, Any], table: ImageTable, rule: Rule, na
     fold = fold_of(table, name, rule, listed)
     if not fold.images:
         raise InputError(f"{path}: fold {name} tests no image")
-    if options["digests"].get(name) != fold.sha256():
+    if options["digests"].get(name) != digest(fold):
         raise InputError(
             f"{path}: fold {name} has another digest than its images and comparisons; make the protocol again"
         )

@@ -6,6 +6,7 @@ function, so both compare the same images.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -158,19 +159,52 @@ def comparisons(fold: Fold, table: ImageTable, rule: Rule, block: int = BLOCK) -
             yield i[a], references[b], same[a, b]
 
 
-def without_mated(fold: Fold) -> int:
-    """How many identities have images in the fold but no mated comparison."""
-    mated: set[int] = set()
+def count(fold: Fold) -> tuple[int, int, int]:
+    """Mated comparisons, non-mated ones, and identities with images but no mated comparison."""
+    mated = total = 0
+    met: set[int] = set()
     for probe, _, same in fold.comparisons.blocks(fold):
-        mated.update(np.unique(fold.identity[probe[same]]).tolist())
-    return len(np.unique(fold.identity)) - len(mated)
+        mated += int(same.sum())
+        total += len(probe)
+        met.update(np.unique(fold.identity[probe[same]]).tolist())
+    return mated, total - mated, len(np.unique(fold.identity)) - len(met)
+
+
+def digest(fold: Fold) -> str:
+    """SHA-256 of all that a fold says. A rule is hashed as such, not as the comparisons that it gives: there
+    may be a hundred million."""
+    hashed = hashlib.sha256("\n".join(fold.images).encode("utf-8"))
+    hashed.update("\n".join(["", *fold.subject_names, "", *sorted(fold.training or ())]).encode("utf-8"))
+    listed, searched = fold.comparisons, fold.identification
+    arrays: list[Rows | Bools | None] = [fold.identity, fold.subject]
+    arrays += [None, None] if searched is None else [searched.probe, searched.gallery]
+    if isinstance(listed, AllComparisons):
+        arrays += [listed.group]
+    else:
+        arrays += [listed.probe, listed.reference, listed.mated]
+    for array in arrays:
+        hashed.update(b"-" if array is None else b"+%d:" % len(array))
+        if array is not None:
+            hashed.update(np.ascontiguousarray(array, "<i8").tobytes())
+    return hashed.hexdigest()
+
+
+def written_out(fold: Fold) -> Fold:
+    """The same fold with its comparisons as a list.
+
+    Raises:
+        InputError: there are more than can be held.
+    """
+    if isinstance(fold.comparisons, ListedComparisons):
+        return fold
+    return replace(fold, comparisons=_collected(fold.comparisons.blocks(fold), fold.name))
 
 
 def _collected(blocks: Blocks, name: str) -> ListedComparisons:
-    probes, references, labels, count = [], [], [], 0
+    probes, references, labels, total = [], [], [], 0
     for probe, reference, mated in blocks:
-        count += len(probe)
-        if count > MOST_LISTED:
+        total += len(probe)
+        if total > MOST_LISTED:
             raise InputError(
                 f"fold {name}: more than {MOST_LISTED:,} comparisons; state how many with --mated and --non-mated"
             )

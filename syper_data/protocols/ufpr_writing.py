@@ -3,7 +3,7 @@
 ``experimentalProtocol/{closed_world,open_world,open_world_valopen}/{train,val,test}_foldK.txt`` with lines
 ``IMAGE LABEL``, and ``test_pairs/foldK/pairs.txt`` with lines ``IMAGE IMAGE 0|1``. An image is
 ``C{subject}S{session}I{n}{L|R}.jpg``; ``names.csv`` says which image of the source each stands for. The label
-is one of an eye: twice the subject's number, plus one for R. L is the image side left, R right.
+is one of an eye: twice the subject's number, plus one for R. ``L`` is the person's own left eye, ``image_right``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from syper_data.protocols.making import MadeProtocol
 
 NAMES = "names.csv"
-EYES = {"image_left": "L", "image_right": "R"}
+EYES = {"image_left": "R", "image_right": "L"}
 MOST_PAIRS = 20_000_000  # lines a file
 
 
@@ -41,7 +41,7 @@ def ufpr_names(table: ImageTable) -> tuple[list[str], list[int]]:
             raise UsageError(f"--ufpr: image {name!r} names no side, which UFPR's names need")
         taken[subject, side] += 1
         names.append(f"C{number[subject]}S1I{taken[subject, side]}{EYES[side]}.jpg")
-        labels.append(2 * number[subject] + (side == "image_right"))
+        labels.append(2 * number[subject] + (side == "image_left"))
     return names, labels
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ from syper_data.protocols.parquet_format import (
     read_descriptor,
 )
 from syper_data.protocols.protocol import Fold
-from syper_data.protocols.table import ImageTable
+from syper_data.protocols.table import ImageTable, digest, written_out
 
 if TYPE_CHECKING:
     from syper_data.protocols.making import MadeProtocol
@@ -50,9 +51,12 @@ def write_protocol(protocol: MadeProtocol, out: Path, *, csv: bool = False, ufpr
 
     Raises:
         OutputError: ``out`` holds another protocol or other files, or can't be written.
-        UsageError: UFPR's layout can't say what the protocol does.
+        UsageError: UFPR's layout can't say what the protocol does, or a list would be too long.
     """
     lists = "csv" if csv else "parquet" if protocol.rule.listed else None
+    if lists and not protocol.rule.listed:
+        folds = tuple(written_out(fold) for fold in protocol.folds)
+        protocol = replace(protocol, folds=folds, rule=replace(protocol.rule, listed=True))
     descriptor = describe(protocol, lists=lists, ufpr=ufpr)
     if _is_there(out, descriptor):
         return
@@ -85,10 +89,10 @@ def describe(protocol: MadeProtocol, *, lists: str | None, ufpr: bool) -> dict[s
             "lists": lists,
             "key": list(protocol.key),
             "columns": dict(protocol.columns),
-            "comparisons": protocol.rule.record() | {"listed": lists is not None},
+            "comparisons": protocol.rule.record(),
             "subject_disjoint": bool(protocol.proof["subject_disjoint"]),
             "validation_subject_disjoint": bool(protocol.proof["validation_subject_disjoint"]),
-            "digests": {fold.name: fold.sha256() for fold in protocol.folds},
+            "digests": {fold.name: digest(fold) for fold in protocol.folds},
         },
         "expects": {
             "images": len(protocol.table),

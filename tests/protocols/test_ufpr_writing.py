@@ -47,7 +47,7 @@ def test_the_layout_says_what_the_protocol_does(tmp_path: Path, kind: str) -> No
         for name, label in {**test, **train, **val}.items():
             number, _, _, eye = GRAMMAR.fullmatch(name).groups()  # type: ignore[union-attr]
             assert label == 2 * int(number) + (eye == "R")
-            assert ours[name]["side"] == {"L": "image_left", "R": "image_right"}[eye]
+            assert ours[name]["side"] == {"R": "image_left", "L": "image_right"}[eye]
         read = pairs(root / "test_pairs" / f"fold{fold.name}" / "pairs.txt")
         assert all(mated == (test[a] == test[b]) for a, b, mated in read)
         mated = sum(m for _, _, m in read)
