@@ -6,6 +6,7 @@ same protocol wherever they lie. What is written is described in :mod:`syper_dat
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -120,6 +121,10 @@ def make_protocol(
         kind, folds, seed, validation, None if split is None else str(split), across, probe, mated, non_mated,
         enrol, unenrolled, tuple(key), spectrum,
     )  # fmt: skip
+    out = Path(out)
+    name = out.name if name is None else name
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        raise UsageError(f"--name is {name!r}: must be of letters, digits, dots, dashes and underscores")
     opened = ImageSource.open(source, columns)
     about = {
         "name": Path(str(source)).name,
@@ -127,8 +132,7 @@ def make_protocol(
         "listing_sha256": opened.listing_sha256(),
     }
     labels, unused = read_labels(opened, spectrum)
-    out = Path(out)
-    protocol = _made(labels, unused, settings, name or out.name, about, dict(columns or {}))
+    protocol = _made(labels, unused, settings, name, about, dict(columns or {}))
     write_protocol(protocol, out, csv=csv, ufpr=ufpr)
     return protocol
 

@@ -24,7 +24,7 @@ from syper_data.dataset.shards import file_sha256
 from syper_data.errors import InputError, SyperError
 from syper_data.protocols.protocol import Fold, ListedComparisons
 from syper_data.protocols.splitting import prove
-from syper_data.protocols.table import ROLES, TESTED, ImageTable, Rule, digest, fold_of
+from syper_data.protocols.table import FOLD_NAME, ROLES, TESTED, ImageTable, Rule, digest, fold_of
 
 SCHEMA = "syper-protocol/1"
 DESCRIPTOR = "protocol.yaml"
@@ -34,7 +34,6 @@ COLUMNS = ("name", "subject", "identity", "side", "spectrum", "sample", "source_
 LISTS = (None, "parquet", "csv")
 
 _NEEDED = ("name", "subject", "identity")
-_FOLD_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _IMAGES_PATH = re.compile(r"([A-Za-z0-9_.-]+/)*images\.parquet")
 _MOST_YAML = 4_000_000  # bytes
 
@@ -96,7 +95,7 @@ def read_descriptor(descriptor_or_dir: str | Path) -> dict[str, Any]:
     if (
         not isinstance(names, list)
         or not names
-        or not all(isinstance(n, str) and _FOLD_NAME.fullmatch(n) for n in names)
+        or not all(isinstance(n, str) and re.fullmatch(FOLD_NAME, n) for n in names)
     ):
         raise InputError(f"{path}: folds must be names of letters, digits, dots, dashes and underscores")
     return content

@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 
 from syper_data.errors import InputError, SyperError, UsageError
-from syper_data.protocols.table import TEST, TESTED, TRAIN, UNUSED, VAL, ImageTable
+from syper_data.protocols.table import FOLD_NAME, TEST, TESTED, TRAIN, UNUSED, VAL, ImageTable
 
 KINDS = ("closed_world", "open_world", "open_world_valopen")
 PARTS_OF_ONE_FOLD = 3  # a single fold tests a third
@@ -132,6 +132,8 @@ def read_split(path: str | Path) -> dict[str, SplitFold]:
     folds: dict[str, SplitFold] = {}
     for name, lists in content.items():
         where = f"{path}, fold {name}"
+        if not re.fullmatch(FOLD_NAME, str(name)):
+            raise InputError(f"{where}: a fold's name is of letters, digits, dots, dashes and underscores")
         if not isinstance(lists, dict) or not lists.get("test"):
             raise InputError(f"{where}: must name the subjects to test")
         unknown = set(lists) - {"test", "train", "val", "unenrolled"}

@@ -29,6 +29,7 @@ ROLES = (TRAIN, VAL, TEST, GALLERY, PROBE, UNUSED)
 TESTED = (TEST, GALLERY, PROBE)  # compared with each other; gallery and probe also say who is enrolled
 
 ACROSS = {"spectrum": ("vis", "nir"), "side": ("image_left", "image_right"), "masked": ("masked", "unmasked")}
+FOLD_NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}"  # it becomes part of file names
 MOST_LISTED = 50_000_000  # comparisons held in memory as a list
 
 Blocks = Iterator[tuple[Rows, Rows, Bools]]

@@ -21,6 +21,7 @@ import yaml
 import syper_data
 from syper_data.dataset.atomic import atomic_folder, output_errors
 from syper_data.errors import OutputError
+from syper_data.protocols.labels import MASKED
 from syper_data.protocols.parquet_format import (
     COLUMNS,
     DESCRIPTOR,
@@ -88,7 +89,7 @@ def describe(protocol: MadeProtocol, *, lists: str | None, ufpr: bool) -> dict[s
             "images": IMAGES,
             "lists": lists,
             "key": list(protocol.key),
-            "columns": dict(protocol.columns),
+            "columns": {ours: theirs for ours, theirs in protocol.columns.items() if ours != MASKED},
             "comparisons": protocol.rule.record(),
             "subject_disjoint": bool(protocol.proof["subject_disjoint"]),
             "validation_subject_disjoint": bool(protocol.proof["validation_subject_disjoint"]),

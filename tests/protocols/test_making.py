@@ -257,6 +257,7 @@ def test_a_table_that_is_damaged_is_counted_and_the_others_are_used(tmp_path: Pa
         (people(2, 2), {}, r"--folds is 3: 3 parts of 2 subjects would leave a fold empty"),
         (people(6, 1), {}, r"fold 1: 4 tested images of 2 subjects give no mated comparison"),
         (people(3, 2), {}, r"fold 1: 4 tested images of 1 subjects give no non-mated comparison"),
+        (people(6, 2), {"name": "../mine"}, r"--name is '../mine': must be of letters, digits"),
         (people(6, 2), {"kind": "open"}, r"--kind is 'open': must be closed_world, open_world"),
         (people(6, 2), {"folds": 0}, r"--folds is 0: must be a whole number of at least 1"),
         (people(6, 2), {"validation": 1.0}, r"--validation is 1: must be at least 0 and below 1"),

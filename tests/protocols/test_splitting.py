@@ -40,6 +40,7 @@ def test_the_file_decides_who_is_tested_validated_and_not_enrolled(tmp_path: Pat
     ("text", "message"),
     [
         ("", "must map fold names to lists of subjects"),
+        ('"../1": {test: ["001"]}', "a fold's name is of letters"),
         ("[1, 2]", "must map fold names"),
         ('"1": {train: ["001"]}', "fold 1: must name the subjects to test"),
         ('"1": {test: [1]}', "fold 1, test: must be a list of subject ids in quotes"),
