@@ -5,8 +5,8 @@ images, ``verify`` checks a dataset, ``filter`` audits it, ``top_up`` adds to it
 page, ``export_hf`` publishes it, ``convert`` reads a published network, ``train_generator`` makes a new one,
 ``evaluate`` measures it and ``release`` packs it.
 ``train_recognizer`` makes a recognizer, ``evaluate_recognizer`` measures it, ``embed`` turns images
-into its vectors, ``convert_recognizer`` reads a published one. ``open_protocol`` reads which images
-are compared with which, ``check_protocol`` says what a copy of the data lacks.
+into its vectors, ``convert_recognizer`` reads a published one. ``make_protocol`` says which images are
+compared with which, ``open_protocol`` reads it, ``check_protocol`` says what a copy of the data lacks.
 Names and defaults are those of the command line, ``syper-data``.
 """
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from syper_data.gan.training import train_generator
     from syper_data.protocols.check import check_protocol
     from syper_data.protocols.reading import open_protocol
+    from syper_data.protocols.making import make_protocol
     from syper_data.publishing.export import export_hf
     from syper_data.publishing.release import release
     from syper_data.recognition.checkpoint import convert_recognizer
@@ -50,6 +51,7 @@ __all__ = [
     "export_hf",
     "filter",
     "generate",
+    "make_protocol",
     "open_protocol",
     "release",
     "report",
@@ -72,6 +74,7 @@ _HOMES = {
     "filter": "syper_data.filtering.filter",
     "generate": "syper_data.sampling.generate",
     "open_protocol": "syper_data.protocols.reading",
+    "make_protocol": "syper_data.protocols.making",
     "release": "syper_data.publishing.release",
     "report": "syper_data.reporting.report",
     "sample": "syper_data.sampling.sample",

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from syper_data.cli.protocol_make import command as make
+
 _PATH = click.Path(path_type=Path)
 
 
@@ -44,3 +46,6 @@ def check_command(name: str, root: Path | None, images: Path | None, folds: tupl
         click.echo(line)
     if not result.complete:
         sys.exit(2)
+
+
+command.add_command(make)
