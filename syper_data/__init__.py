@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from syper_data.gan.convert import convert
     from syper_data.gan.training import train_generator
     from syper_data.protocols.check import check_protocol
-    from syper_data.protocols.reading import open_protocol
     from syper_data.protocols.making import make_protocol
+    from syper_data.protocols.reading import open_protocol
     from syper_data.publishing.export import export_hf
     from syper_data.publishing.release import release
     from syper_data.recognition.checkpoint import convert_recognizer

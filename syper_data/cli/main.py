@@ -38,9 +38,6 @@ _STEPS: dict[str, dict[str, str]] = {
         "top-up": "Make further seeds until enough images are kept.",
         "report": "Write the page that a privacy officer signs or refuses.",
     },
-    "Protocols": {
-        "protocol": "Make a protocol: who is trained on, who is tested, what is compared.",
-    },
     "Publishing": {
         "export-hf": "Write a dataset for the Hugging Face Hub, and push it.",
     },
