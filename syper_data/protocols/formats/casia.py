@@ -78,7 +78,10 @@ def _pictures(
             raise InputError(f"{source.path}: {files[name]} and {entry.source_id} are the same image by name")
         files[name] = entry.source_id
     if not files:
-        raise InputError(f"{source.path}: no file's name says person, eye and number, as S2001L01.jpg does")
+        whole = pattern is not None and any(pattern.fullmatch(photo_of(entry) or "") for entry in labels)
+        said = "the photos show both eyes: cut the eyes out with syper-data crop, and give the crops"
+        named = "no file's name says person, eye and number, as S2001L01.jpg does"
+        raise InputError(f"{source.path}: {said if whole else named}")
     sides = {name: name.split("/")[1] for name in files}
     subjects = {name: name.split("/")[0] for name in files}
     return FolderPictures(source.root, "", files, sides, subjects, spectrum), len(labels) - len(files)

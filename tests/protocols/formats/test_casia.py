@@ -73,6 +73,8 @@ def test_eyes_cut_out_of_photos_of_both_are_known_by_the_photos_name(tmp_path: P
     photos.mkdir()
     for person, number in ((0, 0), (0, 1), (1, 0)):
         drawn_face(120).save(photos / f"S4{person:03d}D{number:02d}.png")
+    with pytest.raises(InputError, match="the photos show both eyes: cut the eyes out with syper-data crop"):
+        open_protocol("casia-iris-distance", photos)
     crop(photos, tmp_path / "eyes", fixed_eyes="0.38,0.45,0.62,0.45", output_size=16, spectrum="nir", workers=1)
     (fold,) = open_protocol("casia-iris-distance", tmp_path / "eyes").folds
     assert fold.images[:2] == ("000/image_left/0", "000/image_left/1")
