@@ -10,8 +10,9 @@ Comparisons come in blocks, as often as they are asked for:
 
 So EER and FNMR at FMR <= t are, in every resample, those of the direct formulation: each score weighted
 (:meth:`syper_data.metrics.error_rates.Scores.weighted`), the rates cumulated anew. d' comes from sums of
-powers, also exact. The AUC of the comparisons themselves is exact; in a resample the part of it that lies
-within the bins is taken from the comparisons as they are, which errs by at most ``auc_bound``.
+powers, exact to rounding (of float32 where people are too many for quadratic forms). The AUC of the
+comparisons themselves is exact; in a resample the part of it that lies within the bins is taken from the
+comparisons as they are, which errs by at most ``auc_bound``.
 """
 
 from __future__ import annotations

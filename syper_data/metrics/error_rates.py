@@ -192,8 +192,8 @@ def d_prime_of(mated: Floats, nonmated: Floats) -> float:
     means = [x[1] / x[0] for x in (mated, nonmated)]
     variances = [max(0.0, x[2] / x[0] - m * m) for x, m in zip((mated, nonmated), means, strict=True)]
     spread = math.sqrt(sum(variances) / 2)
-    if spread <= 1e-9 * max(1e-300, *map(abs, means)):  # what is left is rounding
-        return math.inf if not math.isclose(*means, rel_tol=1e-9, abs_tol=1e-12) else 0.0
+    if spread <= 1e-7 * max(map(abs, means)):  # what is left is rounding
+        return math.inf if not math.isclose(*means, rel_tol=1e-7) else 0.0
     return float(abs(means[0] - means[1]) / spread)
 
 

@@ -86,8 +86,11 @@ def test_every_resample_has_the_figures_of_the_direct_formulation(
         assert curves.fnmr_at(t) == pytest.approx(expected[t], abs=1e-12, nan_ok=True)
     assert curves.auc()[0] == pytest.approx(expected["auc"][0], abs=1e-12)
     assert curves.auc() == pytest.approx(expected["auc"], abs=curves.auc_bound + 1e-12, nan_ok=True)
-    valid = ~np.isnan(expected["eer"]) & np.isfinite(expected["d_prime"])
-    assert curves.d_prime()[valid] == pytest.approx(np.array(expected["d_prime"])[valid], rel=1e-5, abs=1e-6)
+    d_prime = np.array(expected["d_prime"])
+    valid = ~np.isnan(expected["eer"]) & np.isfinite(d_prime)
+    # in rows the powers of the scores are sums of float32, which shows where hardly anything spreads
+    tolerance = {"rel": 1e-9, "abs": 1e-9} if dense else {"rel": 1e-3, "abs": 1e-3}
+    assert curves.d_prime()[valid] == pytest.approx(d_prime[valid], **tolerance)
 
 
 @settings(deadline=None, max_examples=40)
