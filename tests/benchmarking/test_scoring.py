@@ -127,7 +127,7 @@ def test_vectors_that_are_not_as_they_must_be_are_refused_by_the_name_of_the_ima
 
 def test_more_comparisons_than_memory_may_hold_are_refused_with_the_way_out() -> None:
     fold = drawn_fold()
-    with pytest.raises(UsageError, match="more than 100 comparisons.*use blocked_figures"):
+    with pytest.raises(UsageError, match=r"more than 100 comparisons.*use blocked_figures"):
         score_fold(fold, drawn_vectors(fold.identity), most=100)
     empty = drawn_fold(comparisons=ListedComparisons(*(np.zeros(0, np.int64),) * 2, np.zeros(0, bool)))
     with pytest.raises(InputError, match="has no comparison"):
