@@ -3,7 +3,8 @@
 They differ from the strict ones in three ways:
 
 - FNMR at the point of scikit-learn's ROC curve whose FMR is *nearest* to the target, which may lie above it;
-  the curve has left out points that lie on a straight line between others;
+  the curve has left out points that lie on a straight line between others, and of equally near points the
+  first counts, so that below half of the lowest FMR above zero nothing matches at all and FNMR is 1;
 - EER as the mean of FMR and FNMR at the point of that curve where they differ least;
 - rank 1 with both eyes of a person among the references, either of them a hit.
 

@@ -117,20 +117,6 @@ def test_many_scores_are_binned_and_still_exact() -> None:
     assert np.abs(curves.auc() - expected["auc"]).max() < 0.05 * curves.auc_bound
 
 
-def test_the_counts_stay_whole_where_single_precision_would_round() -> None:
-    """2^24 + 1 comparisons of equal score: the next float32 is 2^24 + 2."""
-    n = 2**24 + 1
-    score = np.full(n + 2, 0.5, np.float32)
-    score[-2:] = 0.25, 0.75
-    mated = np.zeros(n + 2, bool)
-    mated[-2:] = True
-    people = np.zeros(n + 2, np.int8)
-    other = np.where(mated, 0, 1).astype(np.int8)
-    curves = Curves(in_blocks(ScoreBlock(score, mated, people, other), 2**22), 2, repeats=0, bins=6)
-    assert curves.nonmated == n
-    assert curves.auc()[0] == 0.5
-
-
 def test_failures_match_nothing_and_do_not_spread_the_scores() -> None:
     whole = comparisons(10, 60, 300, seed=1)
     score = np.clip(whole.score / 8, -1, 1)
