@@ -8,6 +8,7 @@ cosine: a mated one is a false non-match at every threshold, a non-mated one nev
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 from syper_data.errors import InputError, UsageError
 from syper_data.metrics.identification import Searches, joined, searches
 from syper_data.metrics.intervals import Bools
-from syper_data.protocols.protocol import Fold, Rows
+from syper_data.protocols.protocol import BLOCK, Fold, ListedComparisons, Rows
 
 Vectors = np.ndarray[Any, np.dtype[np.float32]]
 Floats32 = np.ndarray[Any, np.dtype[np.float32]]
@@ -28,6 +29,8 @@ MOST = 20_000_000  # comparisons whose scores are held in memory
 
 _MATRIX = 16_000_000  # similarities in memory at once
 _GATHERED = 512  # comparisons whose vectors are in memory at once
+_FULL = 50  # a similarity in a product of matrices costs so much less than one of two vectors fetched
+_LISTED = 8_000_000  # listed comparisons that are scored together
 _LENGTH_TOLERANCE = 1e-2
 
 
@@ -89,6 +92,7 @@ def template_vectors(fold: Fold, vectors: Vectors) -> Vectors:
     """The unit vector of each template [t, d]; NaN where none of its images was acquired."""
     vectors = np.asarray(vectors)
     _check_vectors(fold, vectors)
+    _check_rows(fold)
     if fold.members is None or fold.starts is None:
         return np.asarray(vectors, np.float32)
     acquired = ~np.isnan(vectors[:, 0])
@@ -120,10 +124,13 @@ def score_blocks(fold: Fold, templates: Vectors) -> Iterator[Scored]:
     """(probe, reference, mated, score) of all comparisons, some million at a time."""
     failed = np.isnan(templates[:, 0])
     filled = np.where(failed[:, None], np.float32(0), templates)
-    for probe, reference, mated in fold.comparisons.blocks(fold):
+    listed = isinstance(fold.comparisons, ListedComparisons)
+    for probe, reference, mated in fold.comparisons.blocks(fold, _LISTED if listed else BLOCK):
         score = _cosines(filled, probe, reference)
         score[failed[probe] | failed[reference]] = FAILED
-        yield probe, reference, mated, score
+        for start in range(0, len(probe), BLOCK):
+            rows = slice(start, start + BLOCK)
+            yield probe[rows], reference[rows], mated[rows], score[rows]
 
 
 def search_fold(fold: Fold, templates: Vectors, *, both_eyes: bool = False) -> Searches | None:
@@ -154,16 +161,24 @@ def search_fold(fold: Fold, templates: Vectors, *, both_eyes: bool = False) -> S
 
 
 def _cosines(templates: Vectors, probe: Rows, reference: Rows) -> Floats32:
-    """A product of matrices where the block fills enough of it, else vector by vector."""
+    """Products of matrices where the comparisons fill enough of them, else vector by vector."""
     rows, at = _used(probe, len(templates))
     columns, place = _used(reference, len(templates))
-    if len(rows) * len(columns) <= min(_MATRIX, 16 * len(probe)):
-        product = templates[rows] @ templates[columns].T
-        return np.asarray(product[at, place], np.float32)
     score = np.empty(len(probe), np.float32)
-    for start in range(0, len(probe), _GATHERED):
-        part = slice(start, start + _GATHERED)
-        np.einsum("nd,nd->n", templates[probe[part]], templates[reference[part]], out=score[part])
+    if len(rows) * len(columns) > _FULL * len(probe):
+        for start in range(0, len(probe), _GATHERED):
+            part = slice(start, start + _GATHERED)
+            np.einsum("nd,nd->n", templates[probe[part]], templates[reference[part]], out=score[part])
+        return score
+    compared, step = templates[columns].T, max(1, _MATRIX // len(columns))
+    if len(rows) <= step:
+        return np.asarray((templates[rows] @ compared)[at, place], np.float32)
+    order = np.argsort(at, kind="stable")
+    cuts = np.searchsorted(at[order], np.arange(0, len(rows) + step, step))
+    for tile, (low, high) in enumerate(itertools.pairwise(cuts)):
+        chosen = order[low:high]
+        product = templates[rows[tile * step : (tile + 1) * step]] @ compared
+        score[chosen] = product[at[chosen] - tile * step, place[chosen]]
     return score
 
 
@@ -190,3 +205,17 @@ def _check_vectors(fold: Fold, vectors: Vectors) -> None:
             f"fold {fold.name}: the vector of image {fold.images[row]} {what}; it must be of unit length, or all "
             "NaN if the image could not be acquired"
         )
+
+
+def _check_rows(fold: Fold) -> None:
+    """What is compared must exist; numpy would take a row of -1 for the last one."""
+    listed, searched = fold.comparisons, fold.identification
+    named = {"members": (fold.members, len(fold.images))}
+    if isinstance(listed, ListedComparisons):
+        named |= {"probe": (listed.probe, fold.templates), "reference": (listed.reference, fold.templates)}
+    if searched is not None:
+        named |= {"search": (searched.probe, fold.templates), "gallery": (searched.gallery, fold.templates)}
+    for name, (rows, count) in named.items():
+        if rows is not None and len(rows) and not (rows.min() >= 0 and rows.max() < count):
+            wrong = int(rows[(rows < 0) | (rows >= count)][0])
+            raise InputError(f"fold {fold.name}: {name} names row {wrong}, but there are {count}")

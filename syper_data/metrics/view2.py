@@ -45,6 +45,8 @@ def accuracy(
     rows = np.concatenate(list(parts))
     if len(np.unique(rows)) != len(rows):
         raise UsageError("the parts share comparisons")
+    if rows.min() < 0 or rows.max() >= len(scores):
+        raise UsageError(f"the parts name comparisons beyond the {len(scores)} there are")
     if not np.isfinite(scores[rows]).all():
         raise InputError(f"the score of comparison {int(rows[~np.isfinite(scores[rows])][0])} is not finite")
     right, thresholds = [], []

@@ -28,13 +28,32 @@ def test_a_score_is_the_cosine_of_two_templates_in_the_order_of_the_fold() -> No
     assert found.score == pytest.approx(expected, abs=1e-6)
 
 
-def test_few_listed_comparisons_of_many_images_score_as_a_matrix_does(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("full", "matrix"), [(0, 1), (10**6, 10**9), (10**6, 7000)], ids=["fetched", "one", "tiles"]
+)
+def test_listed_comparisons_score_the_same_whichever_way_is_cheaper(
+    full: int, matrix: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rng = np.random.default_rng(0)
     vectors = drawn_vectors(np.arange(300))
-    probe, reference = rng.integers(0, 300, 2000), rng.integers(0, 300, 2000)
-    product = scoring._cosines(vectors, probe, reference)
-    monkeypatch.setattr(scoring, "_MATRIX", 0)
-    assert scoring._cosines(vectors, probe, reference) == pytest.approx(product, abs=1e-6)
+    probe, reference = rng.integers(0, 300, 2000), rng.integers(0, 250, 2000)
+    monkeypatch.setattr(scoring, "_FULL", full)
+    monkeypatch.setattr(scoring, "_MATRIX", matrix)
+    expected = (vectors[probe].astype(float) * vectors[reference]).sum(axis=1)
+    assert scoring._cosines(vectors, probe, reference) == pytest.approx(expected, abs=1e-6)
+
+
+def test_listed_comparisons_come_in_the_order_of_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, "_LISTED", 70)
+    monkeypatch.setattr(scoring, "BLOCK", 30)
+    rng = np.random.default_rng(0)
+    probe, reference = rng.integers(0, 12, 200), rng.integers(12, 24, 200)
+    fold = drawn_fold(12, 2, eyes=1, comparisons=ListedComparisons(probe, reference, probe // 2 == reference // 2))
+    vectors = drawn_vectors(fold.identity)
+    found = score_fold(fold, vectors)
+    assert (found.probe == probe).all()
+    assert (found.reference == reference).all()
+    assert found.score == pytest.approx((vectors[probe] * vectors[reference]).sum(axis=1), abs=1e-6)
 
 
 def test_a_template_averages_frames_within_media_then_media() -> None:
@@ -132,3 +151,18 @@ def test_more_comparisons_than_memory_may_hold_are_refused_with_the_way_out() ->
     empty = drawn_fold(comparisons=ListedComparisons(*(np.zeros(0, np.int64),) * 2, np.zeros(0, bool)))
     with pytest.raises(InputError, match="has no comparison"):
         score_fold(empty, drawn_vectors(empty.identity))
+
+
+def test_comparisons_and_searches_of_templates_that_are_not_there_are_refused() -> None:
+    rows, far = np.array([0, 1]), np.array([2, 24])
+    listed = drawn_fold(12, 2, eyes=1, comparisons=ListedComparisons(rows, far, np.array([False, False])))
+    vectors = drawn_vectors(listed.identity)
+    with pytest.raises(InputError, match="reference names row 24, but there are 24"):
+        score_fold(listed, vectors)
+    before = replace(listed, comparisons=ListedComparisons(rows - 1, rows, np.array([False, False])))
+    with pytest.raises(InputError, match="probe names row -1"):
+        score_fold(before, vectors)
+    searched = drawn_fold(12, 2, eyes=1, searches=True)
+    wrong = replace(searched, identification=type(searched.identification)(rows, far))  # type: ignore[misc]
+    with pytest.raises(InputError, match="gallery names row 24"):
+        score_fold(wrong, vectors)

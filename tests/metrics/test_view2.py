@@ -49,6 +49,8 @@ def test_parts_that_share_comparisons_or_have_none_are_refused() -> None:
         accuracy(score, mated, [np.arange(4), np.arange(0)])
     with pytest.raises(UsageError, match="share"):
         accuracy(score, mated, [np.arange(3), np.arange(2, 4)])
+    with pytest.raises(UsageError, match="beyond the 4 there are"):
+        accuracy(score, mated, [np.arange(3), np.arange(3, 5)])
     score[2] = math.nan
     with pytest.raises(InputError, match="comparison 2 is not finite"):
         accuracy(score, mated, [np.arange(2), np.arange(2, 4)])
