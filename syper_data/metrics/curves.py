@@ -130,8 +130,9 @@ class Curves:
         wanted &= ~self._bins.single
         kept = [(np.empty(0, np.float32), np.empty(0, np.int64), np.empty(0, np.int64))]
         if wanted.any():
+            changes = self._bins.edges[np.flatnonzero(np.diff(wanted, prepend=False, append=False))]
             for parts in self._nonmated_of(blocks):
-                rows = wanted[self._bins.of(parts[0])]
+                rows = np.searchsorted(changes, parts[0], "right") % 2 == 1
                 kept.append((parts[0][rows], parts[1][rows], parts[2][rows]))
         score, first, second = (np.concatenate([x[i] for x in kept]) for i in range(3))
         order = np.argsort(score, kind="stable")
