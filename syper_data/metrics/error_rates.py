@@ -68,16 +68,16 @@ class Scores:
     """
 
     def __init__(self, mated: Any, nonmated: Any) -> None:
-        self._order = [np.argsort(x, kind="stable") for x in (mated, nonmated)]
-        self.mated, self.nonmated = (
-            _checked(x, name)[order]
-            for x, name, order in zip((mated, nonmated), ("mated", "non-mated"), self._order, strict=True)
-        )
+        self._given = [_checked(x, name) for x, name in ((mated, "mated"), (nonmated, "non-mated"))]
+        self.mated, self.nonmated = (np.sort(x).astype(np.float64) for x in self._given)
+        self._order: list[Any] = []  # of the scores as given; found when weights ask for it
         self.thresholds = np.append(np.union1d(self.mated, self.nonmated), np.inf)  # ascending
         self._below = [np.arange(len(x) + 1, dtype=np.float64) for x in (self.mated, self.nonmated)]
 
     def weighted(self, mated: Floats, nonmated: Floats) -> Scores:
         """The same scores with weights in the order in which the scores were given."""
+        if not self._order:
+            self._order += [np.argsort(x, kind="stable") for x in self._given]
         other: Scores = object.__new__(Scores)
         other.__dict__.update(self.__dict__)
         other._below = [
@@ -109,15 +109,13 @@ class Scores:
             low, high = (low, middle) if self.fnmr(t) >= self.fmr(t) else (middle, high)
         before, t = self.thresholds[low], self.thresholds[high]
         fmr, fnmr = float(self.fmr(t)), float(self.fnmr(t))
-        gap, gap_before = fnmr - fmr, float(self.fnmr(before) - self.fmr(before))
-        share = -gap_before / (gap - gap_before)
-        value = float(self.fnmr(before)) + share * (fnmr - float(self.fnmr(before)))
+        value = crossing(float(self.fmr(before)), float(self.fnmr(before)), fmr, fnmr)
         return EqualErrorRate(value, float(t), fmr, fnmr)
 
     def threshold_at(self, target: float) -> float:
         """The lowest threshold (a score, or +inf) with FMR <= ``target``: never the nearest above."""
         below = self._below[1]
-        allowed = target * below[-1] + 1e-9 * max(1.0, below[-1])
+        allowed = allowed_count(target, below[-1])
         refused = (
             int(np.searchsorted(-(below[-1] - below), -allowed, "left")) - 1
         )  # last with too many at or above
@@ -137,18 +135,13 @@ class Scores:
         weights = np.diff(self._below[0])
         return float((weights * (lower + not_higher)).sum() / 2 / (weights.sum() * below[-1]))
 
-    def d_prime(self) -> float:
-        """|m1 - m2| / sqrt((v1 + v2) / 2) of the two score distributions (variances over n)."""
-        means, variances = [], []
+    def d_prime(self, above: float = -math.inf) -> float:
+        """|m1 - m2| / sqrt((v1 + v2) / 2) of the scores > ``above`` (variances over n); NaN without any."""
+        origin, moments = float(self.mated.mean()), []
         for scores, below in zip((self.mated, self.nonmated), self._below, strict=True):
-            weights = np.diff(below)
-            mean = float((weights * scores).sum() / weights.sum())
-            means.append(mean)
-            variances.append(float((weights * np.square(scores - mean)).sum() / weights.sum()))
-        spread = math.sqrt(sum(variances) / 2)
-        if spread == 0:
-            return math.inf if means[0] != means[1] else 0.0
-        return abs(means[0] - means[1]) / spread
+            weights, x = np.diff(below) * (scores > above), scores - origin
+            moments.append(np.array([weights.sum(), (weights * x).sum(), (weights * x * x).sum()]))
+        return d_prime_of(*moments)
 
     def det(self, points: int | None = None) -> DetPoints:
         """The operating points, strict to loose; at most about ``points`` of them, spread evenly over
@@ -181,6 +174,29 @@ class Scores:
         return OperatingPoint(target, t, float(self.fmr(t)), float(self.fnmr(t)), count, rule, note)
 
 
+def allowed_count(target: float, total: Any) -> Any:
+    """How many of ``total`` non-mated comparisons may match at an FMR of ``target``, rounding forgiven."""
+    return target * total + 1e-9 * np.maximum(1.0, total)
+
+
+def crossing(fmr_before: float, fnmr_before: float, fmr: float, fnmr: float) -> float:
+    """Where the straight line between two operating points crosses FMR = FNMR."""
+    gap, gap_before = fnmr - fmr, fnmr_before - fmr_before
+    return float(fnmr_before + -gap_before / (gap - gap_before) * (fnmr - fnmr_before))
+
+
+def d_prime_of(mated: Floats, nonmated: Floats) -> float:
+    """d' from the sums of powers 0, 1, 2 of each set's scores, measured from one origin."""
+    if mated[0] <= 0 or nonmated[0] <= 0:
+        return math.nan
+    means = [x[1] / x[0] for x in (mated, nonmated)]
+    variances = [max(0.0, x[2] / x[0] - m * m) for x, m in zip((mated, nonmated), means, strict=True)]
+    spread = math.sqrt(sum(variances) / 2)
+    if spread <= 1e-7 * max(map(abs, means)):  # what is left is rounding
+        return math.inf if not math.isclose(*means, rel_tol=1e-7) else 0.0
+    return float(abs(means[0] - means[1]) / spread)
+
+
 def support(target: float, independent: int) -> tuple[str, str]:
     """Which rule lets ``independent`` trials support an error rate of ``target``, and a sentence.
 
@@ -202,11 +218,11 @@ def support(target: float, independent: int) -> tuple[str, str]:
     )
 
 
-def _checked(scores: Any, name: str) -> Floats:
+def _checked(scores: Any, name: str) -> Any:
     array = np.asarray(scores)
     if array.ndim != 1 or not len(array) or array.dtype.kind not in "fiu":
         raise InputError(f"{name} scores are numbers [n], not {array.dtype} {list(array.shape)}")
     bad = ~np.isfinite(array)
     if bad.any():
         raise InputError(f"{name} score {int(np.flatnonzero(bad)[0])} is not finite")
-    return array.astype(np.float64)
+    return array

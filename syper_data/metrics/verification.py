@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from syper_data.errors import UsageError
-from syper_data.metrics.error_rates import OperatingPoint, Scores
-from syper_data.metrics.intervals import Estimate, estimate, subject_weights
+from syper_data.metrics.bins import ScoreBlock
+from syper_data.metrics.curves import Curves
+from syper_data.metrics.error_rates import NONE, OperatingPoint, support
+from syper_data.metrics.intervals import Estimate, estimate
 from syper_data.metrics.pairs import PairScores
 from syper_data.metrics.record import json_ready
+
+BLOCK = 2_000_000  # comparisons that are worked on at once
 
 
 @dataclass(frozen=True)
@@ -54,36 +62,66 @@ def verification(
     Raises:
         UsageError: fewer than two people, or no mated or no non-mated comparison.
     """
-    if pairs.subjects < 2 or not len(pairs.mated) or not len(pairs.nonmated):
-        raise UsageError(
-            f"{pairs.subjects} people give {len(pairs.mated)} mated and {len(pairs.nonmated)} non-mated "
-            "comparisons: error rates need both; take people with at least two images of an eye"
-        )
-    scores = Scores(pairs.mated, pairs.nonmated)
-    points = [scores.operating_point(t, pairs.independent) for t in targets]
-    supported = [p.target for p in points if p.threshold is not None]
-    resampled: dict[Any, list[float]] = {name: [] for name in ("eer", "auc", "d_prime", *supported)}
-    for weights in subject_weights(pairs.subjects, repeats, seed):
-        mated, nonmated = weights[pairs.mated_subject], weights[pairs.first] * weights[pairs.second]
-        if not mated.any() or not nonmated.any():
-            continue
-        sample = scores.weighted(mated, nonmated)
-        resampled["eer"].append(sample.equal_error_rate().value)
-        resampled["auc"].append(sample.auc())
-        resampled["d_prime"].append(sample.d_prime())
-        for target in supported:
-            resampled[target].append(sample.fnmr_at(target))
+    sound = supported(targets, pairs.independent)
+    curves = Curves(pair_blocks(pairs), pairs.subjects, repeats=repeats, seed=seed, targets=sound)
+    return verification_of(
+        curves, targets=targets, independent=pairs.independent, subjects=pairs.subjects,
+        identities=pairs.identities, drawn=pairs.drawn, seed=seed,
+    )  # fmt: skip
+
+
+def verification_of(
+    curves: Curves, *, targets: tuple[float, ...], independent: int, subjects: int, identities: int,
+    drawn: float = 1.0, seed: int = 0,
+) -> Verification:  # fmt: skip
+    """The figures of ``curves``, whose own targets are those of ``targets`` that are :func:`supported`."""
     return Verification(
-        eer=estimate(scores.equal_error_rate().value, resampled["eer"]),
-        auc=estimate(scores.auc(), resampled["auc"]),
-        d_prime=estimate(scores.d_prime(), resampled["d_prime"]),
-        at=tuple(FnmrAtFmr(p, None if p.fnmr is None else estimate(p.fnmr, resampled[p.target])) for p in points),
-        mated=len(pairs.mated),
-        nonmated=len(pairs.nonmated),
-        independent=pairs.independent,
-        subjects=pairs.subjects,
-        identities=pairs.identities,
-        drawn=pairs.drawn,
-        repeats=repeats,
+        eer=_estimate(curves.eer()),
+        auc=_estimate(curves.auc()),
+        d_prime=_estimate(curves.d_prime()),
+        at=tuple(_at(curves, t, independent) for t in targets),
+        mated=curves.mated,
+        nonmated=curves.nonmated,
+        independent=independent,
+        subjects=subjects,
+        identities=identities,
+        drawn=drawn,
+        repeats=curves.repeats,
         seed=seed,
     )
+
+
+def supported(targets: tuple[float, ...], independent: int) -> tuple[float, ...]:
+    """Those of ``targets`` that so many independent non-mated comparisons bear (rule of 3)."""
+    for target in targets:
+        if not 0 < target < 1:
+            raise UsageError(f"a target FMR lies between 0 and 1, not {target}")
+    return tuple(t for t in targets if support(t, independent)[0] != NONE)
+
+
+def pair_blocks(pairs: PairScores) -> Any:
+    """The comparisons of ``pairs`` as blocks for :class:`syper_data.metrics.curves.Curves`."""
+
+    def blocks() -> Iterator[ScoreBlock]:
+        n = len(pairs.mated)
+        yield ScoreBlock(pairs.mated, np.ones(n, bool), pairs.mated_subject, pairs.mated_subject)
+        for start in range(0, len(pairs.nonmated), BLOCK):
+            rows = slice(start, start + BLOCK)
+            score = pairs.nonmated[rows]
+            yield ScoreBlock(score, np.zeros(len(score), bool), pairs.first[rows], pairs.second[rows])
+
+    return blocks
+
+
+def _at(curves: Curves, target: float, independent: int) -> FnmrAtFmr:
+    rule, note = support(target, independent)
+    if rule == NONE:
+        return FnmrAtFmr(OperatingPoint(target, None, None, None, independent, rule, note), None)
+    threshold, fmr, fnmr = curves.threshold_at(target)
+    point = OperatingPoint(target, threshold, fmr, fnmr, independent, rule, note)
+    return FnmrAtFmr(point, _estimate(curves.fnmr_at(target)))
+
+
+def _estimate(figures: Any) -> Estimate:
+    value = float(figures[0])
+    return Estimate(value, math.nan, math.nan) if math.isnan(value) else estimate(value, figures[1:])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from syper_data.errors import InputError, UsageError
-from syper_data.metrics.identification import searches
+from syper_data.metrics.identification import identification, joined, searches
 
 SCORES = np.array([[0.9, 0.2, 0.3], [0.5, 0.5, 0.1], [0.2, 0.6, 0.7], [0.3, 0.4, 0.8]])
 PROBES, REFERENCES = np.array([0, 1, 1, 9]), np.array([0, 1, 2])
@@ -68,3 +68,62 @@ def test_scores_of_another_shape_or_not_finite_are_refused() -> None:
         searches(SCORES, PROBES, REFERENCES[:2])
     with pytest.raises(InputError, match="probe 1 are not finite"):
         searches(np.array([[0.1], [math.nan]]), np.array([0, 1]), np.array([0]))
+
+
+def test_what_is_left_out_is_neither_a_hit_nor_in_the_way() -> None:
+    scores, references = np.array([[0.5, 0.9, 0.4]]), np.array([0, 1, 2])
+    left_out = np.array([[False, True, False]])
+    assert searches(scores, np.array([0]), references).rank.tolist() == [2]
+    assert searches(scores, np.array([0]), references, left_out=left_out).rank.tolist() == [1]
+    assert searches(scores, np.array([7]), references, left_out=left_out).nonmated_top.tolist() == [0.5]
+
+
+def test_a_failed_template_is_a_candidate_at_no_threshold() -> None:
+    scores = np.array([[-2.0, -2.0], [0.3, -2.0], [-2.0, 0.1], [-2.0, -2.0]])
+    found = searches(scores, np.array([0, 1, 9, 9]), np.array([0, 1]), failed=-2.0)
+    assert found.rank.tolist() == [3, 3]
+    assert (found.fnir(-math.inf), found.fpir(-math.inf)) == (1, 0.5)
+    assert found.fnir_at(0.0) == (1, math.inf)
+    assert found.cmc(2).tolist() == [0, 0]
+
+
+def test_searches_of_several_sets_of_probes_join() -> None:
+    whole = searches(SCORES, PROBES, REFERENCES)
+    parts = joined(searches(SCORES[i : i + 2], PROBES[i : i + 2], REFERENCES) for i in (0, 2))
+    assert parts.rank.tolist() == whole.rank.tolist()
+    assert parts.mated.tolist() == whole.mated.tolist() == [True, True, True, False]
+    assert parts.nonmated_top.tolist() == whole.nonmated_top.tolist()
+
+
+def test_figures_of_a_search_have_intervals_and_say_what_they_rest_on() -> None:
+    rng = np.random.default_rng(0)
+    probes = np.repeat(np.arange(100), 4)
+    references = np.arange(40)
+    scores = rng.normal(size=(400, 40)) + 2.5 * (probes[:, None] == references)
+    scores += rng.normal(size=100)[probes][:, None]
+    whole = searches(scores, probes, references)
+    found = identification(whole, probes, probes, fpirs=(0.1, 0.01), repeats=200)
+    assert (found.mated, found.nonmated, found.references, found.subjects) == (160, 240, 40, 100)
+    assert found.rank1 is not None
+    assert found.rank1.value == found.cmc[0] == whole.cmc(1)[0]
+    assert found.rank1.low < found.rank1.value < found.rank1.high
+    first, second = found.at
+    assert first.fnir is not None
+    assert (first.fnir.value, first.threshold) == whole.fnir_at(0.1)
+    assert first.fnir.low < first.fnir.value < first.fnir.high
+    assert first.fpir is not None
+    assert first.fpir <= 0.1
+    assert first.independent == 60  # people, not searches
+    assert (second.fnir, second.support) == (None, "none")
+    assert "60 independent people without a reference can't support an FPIR of 0.01" in second.note
+    assert found == identification(whole, probes, probes, fpirs=(0.1, 0.01), repeats=200)
+
+
+def test_a_closed_set_has_no_open_set_figure_and_the_other_way_round() -> None:
+    closed = searches(SCORES[:3], PROBES[:3], REFERENCES)
+    found = identification(closed, PROBES[:3], PROBES[:3], repeats=5)
+    assert found.at == ()
+    assert len(found.cmc) == 3
+    unknown = searches(SCORES[3:], PROBES[3:], REFERENCES)
+    none = identification(unknown, PROBES[3:], PROBES[3:], repeats=5)
+    assert (none.rank1, none.cmc, none.at) == (None, (), ())
