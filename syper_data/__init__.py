@@ -5,7 +5,8 @@ images, ``verify`` checks a dataset, ``filter`` audits it, ``top_up`` adds to it
 page, ``export_hf`` publishes it, ``convert`` reads a published network, ``train_generator`` makes a new one,
 ``evaluate`` measures it and ``release`` packs it.
 ``train_recognizer`` makes a recognizer, ``evaluate_recognizer`` measures it, ``embed`` turns images
-into its vectors, ``convert_recognizer`` reads a published one.
+into its vectors, ``convert_recognizer`` reads a published one. ``benchmark`` measures recognizers on a protocol,
+``rescore`` computes its figures again from the scores, ``leaderboard`` keeps them.
 Names and defaults are those of the command line, ``syper-data``.
 """
 
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from syper_data.errors import SyperError
 
 if TYPE_CHECKING:
+    from syper_data.benchmarking.benchmark import benchmark, rescore
+    from syper_data.benchmarking.leaderboard import leaderboard
     from syper_data.cropping.crop import crop
     from syper_data.evaluation.evaluate import evaluate
     from syper_data.filtering.filter import filter
@@ -37,6 +40,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "SyperError",
+    "benchmark",
     "convert",
     "convert_recognizer",
     "crop",
@@ -46,8 +50,10 @@ __all__ = [
     "export_hf",
     "filter",
     "generate",
+    "leaderboard",
     "release",
     "report",
+    "rescore",
     "sample",
     "top_up",
     "train_generator",
@@ -56,6 +62,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "benchmark": "syper_data.benchmarking.benchmark",
     "convert": "syper_data.gan.convert",
     "convert_recognizer": "syper_data.recognition.checkpoint",
     "crop": "syper_data.cropping.crop",
@@ -65,8 +72,10 @@ _HOMES = {
     "export_hf": "syper_data.publishing.export",
     "filter": "syper_data.filtering.filter",
     "generate": "syper_data.sampling.generate",
+    "leaderboard": "syper_data.benchmarking.leaderboard",
     "release": "syper_data.publishing.release",
     "report": "syper_data.reporting.report",
+    "rescore": "syper_data.benchmarking.benchmark",
     "sample": "syper_data.sampling.sample",
     "top_up": "syper_data.filtering.top_up",
     "train_generator": "syper_data.gan.training",

@@ -28,6 +28,11 @@ _STEPS: dict[str, dict[str, str]] = {
         "embed": "Turn images into a file of embeddings.",
         "convert-recognizer": "Read a published recognizer's checkpoint without executing it.",
     },
+    "Benchmarks": {
+        "benchmark": "Measure recognizers on a protocol, with intervals.",
+        "rescore": "Compute a benchmark's figures again from its scores.",
+        "leaderboard": "Keep the figures of benchmarks, and the page that shows them.",
+    },
     "Datasets": {
         "sample": "Make a synthetic dataset from seeds.",
         "verify": "Check a dataset, and make some of its images again.",
