@@ -26,11 +26,13 @@ from syper_data.dataset.atomic import remove_leftovers, write_atomically
 from syper_data.dataset.lock import folder_lock
 from syper_data.dataset.shards import file_sha256
 from syper_data.errors import InputError, UsageError
+from syper_data.protocols.descriptor import find_descriptor
 from syper_data.protocols.protocol import Fold, Pictures, Protocol
 from syper_data.protocols.reading import open_protocol
 
 PAGE = "report.html"
 SCORES = "scores-*.parquet"
+NO_DATA = "generated"  # the reader of protocols whose images are made when they are read
 
 Report = Callable[[int, int], None]
 
@@ -66,8 +68,8 @@ def benchmark(
     ``report.html``.
 
     ``protocol`` is the name of a shipped one, a descriptor file, or an opened one; ``root`` is the user's copy of
-    its data, ``images`` where the images lie if elsewhere, ``folds`` the names of those to run (default: all).
-    ``merged`` counts both eyes of a person as one identity. A model is what
+    its data (one over generated images needs none), ``images`` where the images lie if elsewhere, ``folds`` the
+    names of those to run (default: all). ``merged`` counts both eyes of a person as one identity. A model is what
     :func:`~syper_data.benchmarking.models.load_model` takes. ``paper_compat`` adds figures as published
     repositories computed them. ``compat_orientation`` mirrors the input of ONNX files and functions, which do not
     say what they were trained on. ``allow_contaminated`` also tests people whom a model was trained on, and says
@@ -112,6 +114,8 @@ def benchmark(
             ],
             "settings": asdict(settings)
             | {
+                "root": None if root is None else "DIR",
+                "images": None if images is None else "SOURCE",
                 "folds": list(folds or ()),
                 "merged": merged,
                 "compat_orientation": compat_orientation,
@@ -170,9 +174,9 @@ def _opened(
     merged: bool,
 ) -> Protocol:
     if not isinstance(protocol, Protocol):
-        if root is None:
-            raise UsageError("--root: where is your copy of the data?")
-        return open_protocol(str(protocol), Path(root), images=images, folds=folds or None, merged=merged)
+        if root is None and find_descriptor(protocol).reader != NO_DATA:
+            raise UsageError(f"--root: where is your copy of the data of {protocol}?")
+        return open_protocol(str(protocol), Path(root or "."), images=images, folds=folds or None, merged=merged)
     if root is not None or images is not None or merged:
         raise UsageError("root, images and merged belong to a protocol's name; an opened one has its own")
     if not folds:

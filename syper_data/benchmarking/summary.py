@@ -90,7 +90,8 @@ def difference_text(entry: Mapping[str, Any]) -> str:
 def command(results: Results) -> str:
     """What was run, as far as a page may know it: no path of a machine."""
     settings, protocol = results["settings"], results["protocol"]
-    words = ["syper-data benchmark", f"--protocol {protocol['name']}", "--root DIR"]
+    words = ["syper-data benchmark", f"--protocol {protocol['name']}"]
+    words += [f"--{name} {settings[name]}" for name in ("root", "images") if settings[name]]
     words += [
         f"--model {model['name'] if model['kind'] == 'recognizer' else 'FILE'}" for model in results["models"]
     ]

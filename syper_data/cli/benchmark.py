@@ -13,7 +13,7 @@ _PATH = click.Path(path_type=Path)
 
 @click.command(short_help="Measure recognizers on a protocol, with intervals.")
 @click.option("--protocol", required=True, metavar="NAME|FILE", help="A shipped protocol, or a descriptor file.")
-@click.option("--root", type=_PATH, metavar="DIR", help="Your copy of the protocol's data.")
+@click.option("--root", type=_PATH, metavar="DIR", help="Your copy of the protocol's data, if it needs any.")
 @click.option("--images", type=_PATH, metavar="SOURCE", help="Where the images lie, if not with the lists.")
 @click.option(
     "--model",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 def print_results(done: BenchmarkResult) -> None:
     """The table of the page, what must be said of each model, and where the rest is."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -19,7 +20,7 @@ def print_results(done: BenchmarkResult) -> None:
     from syper_data.benchmarking.summary import headline, shortened, summary_rows
 
     results = done.results
-    table = Table(title=Text(_title(results)), title_justify="left", pad_edge=False)
+    table = Table(title=Text(_title(results)), title_justify="left", box=SIMPLE_HEAD)
     table.add_column("")
     for model in results["models"]:
         table.add_column(Text(str(model["label"])), justify="right")

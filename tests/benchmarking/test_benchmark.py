@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +174,8 @@ def test_a_folder_in_use_is_left_alone(run: Run, tmp_path: Path) -> None:
         ({"models": []}, "no model was given"),
         ({"models": ["halves", "halves"]}, "was given twice"),
         ({"root": "x"}, "an opened one has its own"),
-        ({"protocol": "ufpr"}, "--root: where is your copy"),
+        ({"protocol": "ufpr-periocular-closed"}, "--root: where is your copy"),
+        ({"protocol": "no-such"}, "no-such"),
     ],
 )
 def test_options_that_do_not_fit_are_refused_before_anything_is_written(
@@ -182,6 +184,28 @@ def test_options_that_do_not_fit_are_refused_before_anything_is_written(
     with pytest.raises(UsageError, match=words):
         run(**options)
     assert not (tmp_path / "out").exists()
+
+
+def test_too_many_comparisons_give_the_same_figures_but_no_scores(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from syper_data.benchmarking import benchmark as module
+    from syper_data.benchmarking.measured import measure
+
+    whole = run(out=tmp_path / "a")
+    monkeypatch.setattr(module, "measure", partial(measure, most=100))
+    with pytest.raises(UsageError, match="too many comparisons for --paper-compat"):
+        run(out=tmp_path / "c", paper_compat=True)
+    blocked = run(out=tmp_path / "b")
+    for label in ("halves", "centre"):
+        a, b = (r.results["folds"][0]["figures"][label]["verification"] for r in (whole, blocked))
+        assert (a["eer"], a["at"], a["auc"]) == (b["eer"], b["at"], b["auc"])
+    assert not list(blocked.path.glob("scores*"))
+    page = (blocked.path / "report.html").read_text("utf-8")
+    assert "there are too many comparisons to keep their scores" in page
+    assert 'class="line s1"' in page
+    with pytest.raises(InputError, match="the scores of fold 1 were too many to keep"):
+        rescore(blocked.path)
 
 
 def test_compat_orientation_is_for_models_that_say_none(run: Run, tmp_path: Path) -> None:

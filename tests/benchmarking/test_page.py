@@ -94,7 +94,7 @@ def test_what_comes_from_outside_is_escaped(run: Run) -> None:
 def test_the_command_on_the_page_names_no_path(run: Run, tmp_path: Path) -> None:
     done = run(paper_compat=True, folds=["1"])
     assert command(done.results) == (
-        "syper-data benchmark --protocol drawn --root DIR --model FILE --model FILE --folds 1 --paper-compat "
+        "syper-data benchmark --protocol drawn --model FILE --model FILE --folds 1 --paper-compat "
         "--repeats 20 --seed 3 --out OUT"
     )
     page = (done.path / "report.html").read_text("utf-8")

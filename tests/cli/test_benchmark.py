@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -32,6 +33,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         return drawn_protocol(people=6, folds=1)
 
     monkeypatch.setattr(module, "open_protocol", open_protocol)
+    monkeypatch.setattr(module, "find_descriptor", lambda name: SimpleNamespace(reader="pairs"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     (tmp_path / "mine.py").write_text(MODEL)
