@@ -146,10 +146,14 @@ def rescore(path: str | Path) -> BenchmarkResult:
             wanted = {str(fold["name"]): fold["scores_sha256"] for fold in old["folds"]}
             parts = {name: old[name] for name in ("protocol", "images", "models", "settings")}
             labels = [str(model["label"]) for model in old["models"]]
-        except (KeyError, TypeError) as error:
-            raise InputError(f"{target / RESULTS}: is not one that benchmark writes ({error})") from error
-        done = [measured(*_scores(target, name, wanted[name], labels), settings) for name in wanted]
-        return BenchmarkResult(target, _write(target, parts, done, wanted, None, old.get("environment")))
+            done = [measured(*_scores(target, name, wanted[name], labels), settings) for name in wanted]
+            written = _write(target, parts, done, wanted, None, old.get("environment"))
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, StopIteration) as error:
+            raise InputError(
+                f"{target / RESULTS}: is not one that benchmark writes ({type(error).__name__}: {error}); run the "
+                "benchmark again, which reuses its vectors"
+            ) from error
+    return BenchmarkResult(target, written)
 
 
 def _scores(folder: Path, name: str, sha256: str | None, labels: Sequence[str]) -> tuple[Fold, dict[str, Any]]:

@@ -142,8 +142,11 @@ def entries_of(results: Mapping[str, Any]) -> list[Entry]:
 
 def entry_file(entry: Mapping[str, Any]) -> str:
     """Where an entry lies within the folder of results."""
-    name = "".join(c if c.isalnum() or c in "._-" else "_" for c in str(entry["model"]["label"])).lstrip(".")
-    return f"{entry['protocol']['name']}/{name or 'model'}.json"
+    parts = [
+        "".join(c if c.isalnum() or c in "._-" else "_" for c in str(name)).lstrip(".") or "_"
+        for name in (entry["protocol"]["name"], entry["model"]["label"])
+    ]
+    return "/".join(parts) + ".json"
 
 
 def read_entries(folder: Path) -> list[Entry]:
@@ -193,7 +196,7 @@ def _board(group: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "folds": [{k: fold[k] if k in ("name", "sha256") else count(fold[k]) for k in fold} for fold in folds],
         "labels": [(entry["model"]["label"], text) for entry in group for text in entry["model"]["labels"]],
         "entries": [entry_file(entry) for entry in group],
-        "commands": [str(entry["command"]) for entry in group],
+        "commands": [" ".join(str(entry["command"]).replace("`", "").split()) for entry in group],
         "failures": sum(entry["images"]["failures"] for entry in group[:1]),
         "distinct": count(first["images"]["distinct"]),
     }

@@ -71,6 +71,8 @@ def test_scores_that_are_missing_changed_or_of_another_run_are_refused(run: Run,
         ('{"schema": "other"}', "schema is 'other'"),
         ('{"schema": "syper-benchmark/1"}', "has no 'folds'"),
         (whole.replace('"repeats"', '"repeat"'), "is not one that benchmark writes"),
+        (whole.replace('"trained_on"', '"x"').replace('"labels"', '"y"'), "is not one that benchmark writes"),
+        (whole.replace('"seed": 3', '"seed": "3"'), "is not one that benchmark writes"),
     ):
         results.write_text(text)
         with pytest.raises(InputError, match=words):

@@ -93,6 +93,22 @@ def test_contaminated_figures_are_no_result(run: Run, tmp_path: Path) -> None:
     assert not list((tmp_path / "results").glob("*/*"))
 
 
+def test_a_name_from_outside_neither_leaves_the_folder_nor_breaks_the_page(run: Run, tmp_path: Path) -> None:
+    done = run()
+    results = json.loads((done.path / "results.json").read_bytes())
+    results["protocol"]["name"] = "../../up`\n# no heading"
+    results["models"][0]["label"] = "..|a|"
+    results["folds"][0]["figures"]["..|a|"] = results["folds"][0]["figures"].pop("halves")
+    results["summary"]["..|a|"] = results["summary"].pop("halves")
+    (done.path / "results.json").write_text(json.dumps(results))
+    leaderboard(tmp_path / "results", add=[done.path], page=tmp_path / "page.md")
+    assert sorted(p.name for p in (tmp_path / "results").rglob("*.json")) == ["_a_.json", "centre.json"]
+    page = (tmp_path / "page.md").read_text("utf-8")
+    assert "\n# no heading" not in page
+    assert page.count("```") == 2
+    assert "|a|" not in page
+
+
 def test_damaged_entries_boards_and_a_folder_in_use_are_refused(run: Run, tmp_path: Path) -> None:
     results = tmp_path / "results"
     leaderboard(results, add=[run().path])
