@@ -7,7 +7,7 @@ figures with intervals, counts, digests and the command, and nobody's name. The 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from syper_data.benchmarking.benchmark import benchmark
-from syper_data.benchmarking.results import read_results, to_text
+from syper_data.benchmarking.results import RESULTS, read_results, to_text
 from syper_data.benchmarking.shown import Figure, figures_of
 from syper_data.benchmarking.summary import command, over_text
 from syper_data.dataset.atomic import write_atomically
@@ -70,18 +70,19 @@ def leaderboard(
         raise UsageError(f"--run {strange[0]}: {target / BOARDS} has {', '.join(boards) or 'no boards'}")
     with folder_lock(target), ExitStack() as stack:
         folder = Path(work) if work is not None else Path(stack.enter_context(TemporaryDirectory()))
-        measured = [read_results(Path(given)) for given in add or ()]
+        measured = [(Path(given), read_results(Path(given))) for given in add or ()]
         for name, root in wanted.items():
             board = boards[name]
             done = benchmark(
                 protocol=name, models=board.models, root=root, folds=board.folds or None, out=folder / name,
                 cache=folder / "cache", report=report,
             )  # fmt: skip
-            measured.append(done.results)
-        fresh = [entry for results in measured for entry in entries_of(results)]
-        for entry in fresh:
-            write_atomically(target / entry_file(entry), to_text(entry))
-        found = read_entries(target)
+            measured.append((done.path, done.results))
+        fresh = [entry for where, results in measured for entry in _entries(where, results)]
+        files = {entry_file(entry): entry for entry in fresh}
+        found = _ordered(target, [*_kept(target, files), *files.values()])
+        for name, entry in files.items():
+            write_atomically(target / name, to_text(entry))
         if page is not None:
             write_atomically(Path(page), render_leaderboard(found))
     return found
@@ -140,6 +141,15 @@ def entries_of(results: Mapping[str, Any]) -> list[Entry]:
     return found
 
 
+def _entries(where: Path, results: Mapping[str, Any]) -> list[Entry]:
+    try:
+        return entries_of(results)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise InputError(
+            f"{where / RESULTS}: is not one that benchmark writes ({type(error).__name__}: {error})"
+        ) from error
+
+
 def entry_file(entry: Mapping[str, Any]) -> str:
     """Where an entry lies within the folder of results."""
     parts = [
@@ -153,10 +163,17 @@ def read_entries(folder: Path) -> list[Entry]:
     """All entries, by protocol, then EER.
 
     Raises:
-        InputError: one of them is damaged or of another version.
+        InputError: one of them is damaged or of another version, or those of a protocol are of different data.
     """
+    return _ordered(folder, _kept(folder, ()))
+
+
+def _kept(folder: Path, replaced: Collection[str]) -> list[Entry]:
+    """The entries in a folder, but for those files."""
     found = []
     for path in sorted(folder.glob("*/*.json")):
+        if str(path.relative_to(folder)) in replaced:
+            continue
         try:
             entry: Entry = json.loads(path.read_bytes())
             schema, place = entry["schema"], entry_file(entry)
@@ -167,7 +184,24 @@ def read_entries(folder: Path) -> list[Entry]:
         if schema != SCHEMA or place != str(path.relative_to(folder)):
             raise InputError(f"{path}: is no entry of this folder ({schema!r}, {place})")
         found.append(entry)
-    return sorted(found, key=lambda e: (e["protocol"]["name"], e["summary"]["eer"]["mean"], e["model"]["label"]))
+    return found
+
+
+def _ordered(folder: Path, entries: Sequence[Entry]) -> list[Entry]:
+    _require_one_copy(folder, entries)
+    return sorted(entries, key=lambda e: (e["protocol"]["name"], e["summary"]["eer"]["mean"], e["model"]["label"]))
+
+
+def _require_one_copy(folder: Path, entries: Iterable[Entry]) -> None:
+    first: dict[str, tuple[Entry, list[str]]] = {}
+    for entry in entries:
+        digests = [entry["images"]["sha256"], *(str(fold["sha256"]) for fold in entry["protocol"]["folds"])]
+        other, known = first.setdefault(str(entry["protocol"]["name"]), (entry, digests))
+        if known != digests:
+            raise InputError(
+                f"{folder / entry_file(entry)}: measured on other images or folds than {entry_file(other)}, so "
+                "they don't compare; measure all models of this protocol again"
+            )
 
 
 def render_leaderboard(entries: Iterable[Mapping[str, Any]]) -> str:
@@ -196,7 +230,9 @@ def _board(group: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "folds": [{k: fold[k] if k in ("name", "sha256") else count(fold[k]) for k in fold} for fold in folds],
         "labels": [(entry["model"]["label"], text) for entry in group for text in entry["model"]["labels"]],
         "entries": [entry_file(entry) for entry in group],
-        "commands": [" ".join(str(entry["command"]).replace("`", "").split()) for entry in group],
+        "commands": list(
+            dict.fromkeys(" ".join(str(entry["command"]).replace("`", "").split()) for entry in group)
+        ),
         "failures": sum(entry["images"]["failures"] for entry in group[:1]),
         "distinct": count(first["images"]["distinct"]),
     }

@@ -52,7 +52,7 @@ def test_an_entry_a_model_with_figures_counts_digests_and_nobodys_name(run: Run,
         assert "person-" not in json.dumps(entry)
     page = (tmp_path / "docs" / "results.md").read_text("utf-8")
     assert page == render_leaderboard(read_entries(tmp_path / "results"))
-    assert "8 people, 48 mated and 504 non-mated comparisons" in page
+    assert "- fold 1: 8 people, 48 mated and 504 non-mated comparisons" in page
     assert page.count("| centre |") == page.count("| halves |") == 1
 
 
@@ -123,11 +123,22 @@ def test_damaged_entries_boards_and_a_folder_in_use_are_refused(run: Run, tmp_pa
         entry.write_text(text)
         with pytest.raises(InputError, match=words):
             read_entries(results)
-    entry.write_text(good)
+    images = json.loads(good)["images"]["sha256"]
+    entry.write_text(good.replace(images, "0" * 64))
+    with pytest.raises(InputError, match="measured on other images or folds than"):
+        read_entries(results)
+    entry.write_text("{")
+    assert (
+        len(leaderboard(results, add=[tmp_path / "out"])) == 2
+    )  # what is measured again replaces what is damaged
     for text in ("drawn: [x]", "drawn: {folds: [1]}", "- x", "a: : b"):
         (results / "boards.yaml").write_text(text)
         with pytest.raises(InputError, match="must map protocols to their models"):
             read_boards(results)
+    path = tmp_path / "out" / "results.json"
+    path.write_text(path.read_text("utf-8").replace('"trained_on"', '"x"'))
+    with pytest.raises(InputError, match="is not one that benchmark writes"):
+        leaderboard(results, add=[path.parent])
     with pytest.raises(InputError, match="no benchmark was finished here"):
         leaderboard(results, add=[tmp_path / "nothing"])
     with folder_lock(results), pytest.raises(LockedError):
