@@ -52,11 +52,10 @@ def drawn_fold(images: dict[str, Pixels], people: Sequence[str], name: str = "1"
     subject = np.array([people.index(n.split("/")[0]) for n in names])
     side = np.array([SIDES.index(n.split("/")[1]) for n in names])
     first = np.array([n.endswith("/0") for n in names])
-    gallery = np.flatnonzero(first & (subject < len(people) - 1))
-    return Fold(
-        name, names, 2 * subject + side, subject, tuple(people), AllComparisons(side),
-        Identification(np.flatnonzero(~first), gallery),
-    )  # fmt: skip
+    gallery, probe = np.flatnonzero(first & (subject < len(people) - 1)), np.flatnonzero(~first)
+    searches = Identification(probe, gallery) if len(gallery) and len(probe) else None
+    identity, labels = 2 * subject + side, tuple(people)
+    return Fold(name, names, identity, subject, labels, AllComparisons(side), searches)
 
 
 def drawn_protocol(

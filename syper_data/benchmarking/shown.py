@@ -13,7 +13,8 @@ Figures = Mapping[str, Any]  # what FoldFigures.to_dict gives, JSON-ready
 class Figure:
     """One row of a table. ``key`` is that of :func:`~syper_data.benchmarking.folds.over_folds`.
 
-    ``value`` is None where the comparisons don't support it, ``low`` and ``high`` where there is no interval.
+    ``value`` is None where the comparisons don't support it or it is not finite, ``low`` and ``high`` where there
+    is no interval.
     ``unit``: ``rate`` (a share, less is better), ``share``, ``area`` or ``distance``.
     """
 
@@ -28,7 +29,7 @@ class Figure:
     def text(self) -> str:
         """As a person reads it: ``2.31 % [1.80, 2.95]``."""
         if self.value is None:
-            return "not supported"
+            return "not supported" if "@" in self.key else "not defined"
         if self.low is None or self.high is None:
             return plain(self.value, self.unit)
         ends = [plain(end, self.unit).removesuffix("\xa0%") for end in (self.low, self.high)]

@@ -29,6 +29,8 @@ def over_text(entry: Mapping[str, Any] | None, folds: int, unit: str) -> str:
     """Mean and deviation over folds: ``5.90 % ± 0.31``."""
     if entry is None:
         return "not supported"
+    if entry["mean"] is None:
+        return "not defined"
     text = plain(entry["mean"], unit)
     if entry["deviation"] is not None:
         text += " ± " + plain(entry["deviation"], unit).removesuffix("\xa0%")

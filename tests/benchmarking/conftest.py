@@ -30,7 +30,7 @@ def centre(x: Any) -> Any:
 @pytest.fixture
 def two_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "_LOADERS", list(models._LOADERS))
-    known = {"halves": halves, "centre": centre}
+    known = {"halves": halves, "centre": centre, "constant": lambda x: np.ones((len(x), 3))}
     models.register_loader(lambda name: FunctionModel(name, known[name]) if name in known else None)
 
 

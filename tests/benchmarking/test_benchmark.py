@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from small_protocols import drawn_protocol
 from small_recognizers import save_random_recognizer
 from syper_data.benchmarking.benchmark import BenchmarkResult, rescore
 from syper_data.benchmarking.results import read_results
+from syper_data.benchmarking.summary import over_text, summary_rows
 from syper_data.dataset.lock import folder_lock
 from syper_data.errors import InputError, LockedError, UsageError
+from syper_data.recognition.embeddings import Embeddings
 from syper_data.recognition.recognizer_file import identity_digest
 
 Run = Callable[..., BenchmarkResult]
@@ -186,6 +190,53 @@ def test_options_that_do_not_fit_are_refused_before_anything_is_written(
     with pytest.raises(UsageError, match=words):
         run(**options)
     assert not (tmp_path / "out").exists()
+
+
+def test_equal_scores_give_a_page_that_says_so(run: Run) -> None:
+    done = run(models=["constant"], protocol=drawn_protocol(folds=2))
+    verification = done.results["folds"][0]["figures"]["constant"]["verification"]
+    assert (verification["eer"]["value"], verification["auc"]["value"]) == (0.5, 0.5)
+    assert "EER: 50.00\xa0% ± 0.00." in (done.path / "report.html").read_text("utf-8")
+
+
+def test_a_figure_that_is_not_finite_is_not_called_unsupported(run: Run) -> None:
+    results = run(models=["constant"]).results
+    results["folds"][0]["figures"]["constant"]["verification"]["d_prime"]["value"] = None
+    cells = dict(summary_rows(results))
+    assert cells["d\N{PRIME}"] == ["not defined"]
+    assert cells["FNMR at FMR ≤ 0.0001\xa0%"] == ["not supported"]
+    assert over_text({"mean": None, "deviation": None, "n": 2}, 2, "distance") == "not defined"
+
+
+def test_one_person_or_one_image_an_eye_has_no_error_rates(run: Run, tmp_path: Path) -> None:
+    for protocol, words in (
+        (drawn_protocol(people=1), "1 people give 6 mated and 0 non-mated"),
+        (drawn_protocol(samples=1), "0 mated"),
+    ):
+        with pytest.raises((UsageError, InputError), match=words):
+            run(protocol=protocol)
+        assert not (tmp_path / "out" / "results.json").exists()
+
+
+def test_embeddings_of_a_file_are_a_model_and_damaged_ones_are_not(run: Run, tmp_path: Path) -> None:
+    protocol = drawn_protocol(people=4)
+    names = list(protocol.folds[0].images)
+    vectors = np.random.default_rng(0).normal(size=(len(names), 5)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    Embeddings(vectors, pa.table({"source_id": names}), "ab" * 32, "theirs").write(tmp_path / "e.parquet")
+    done = run(protocol=protocol, models=[tmp_path / "e.parquet"])
+    assert done.results["models"][0]["embedder_sha256"] == "ab" * 32
+    table = pq.read_table(tmp_path / "e.parquet")
+    values = np.where(np.arange(vectors.size) == 12, np.nan, vectors.reshape(-1)).astype(np.float32)
+    wrong = pa.FixedSizeListArray.from_arrays(pa.array(values), 5)
+    column = table.schema.get_field_index("embedding")
+    pq.write_table(table.set_column(column, table.schema.field(column), wrong), tmp_path / "nan.parquet")
+    with pytest.raises(InputError, match="row 2: the embedding holds values that are not finite"):
+        run(protocol=protocol, models=[tmp_path / "nan.parquet"])
+    fewer = Embeddings(vectors[1:], pa.table({"source_id": names[1:]}), "ab" * 32, "theirs")
+    fewer.write(tmp_path / "fewer.parquet")
+    with pytest.raises(InputError, match=f"holds no embedding of {names[0]}"):
+        run(protocol=protocol, models=[tmp_path / "fewer.parquet"])
 
 
 def test_too_many_comparisons_give_the_same_figures_but_no_scores(
