@@ -1,15 +1,17 @@
 """An ONNX file as a model, run by onnxruntime on the processor.
 
-The graph has one input, float32 ``[n, 3, s, s]`` in [-1, 1], and its first output is ``[n, d]``. A file says
-nothing of orientation or of whom it was trained on, unless its metadata hold the key ``syper_recognizer``: JSON
-with ``name``, ``spectrum``, ``orientation`` and ``identities``, as a recognizer file's header has them.
+The graph has one input ``[n, 3, s, s]``: float32 in [-1, 1], or uint8, the pixels themselves; its first output is
+``[n, d]``. What a recognizer file says in its header, an ONNX file may say in its metadata: ``orientation``
+(``canonical`` or ``opposite``), and with it ``name``, ``spectrum``, and ``identities``, a JSON list of the digests of
+its training people. Without ``orientation`` the others are not taken for ours.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,8 @@ from syper_data.imaging.pixels import resize
 from syper_data.recognition.embedder import RESIZE_FILTER
 from syper_data.recognition.recognizer_file import ORIENTATIONS, SPECTRA
 
-METADATA = "syper_recognizer"
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_TYPES = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
 
 
 class OnnxModel:
@@ -56,43 +59,38 @@ class OnnxModel:
             about = dict(self._session.get_modelmeta().custom_metadata_map)
         except Exception as error:  # onnxruntime raises a dozen types of its own
             raise InputError(f"{path}: onnxruntime can't load it ({_first_line(error)})") from error
-        self._input, self._batch, self.input_size = self._shapes(path)
-        self._read_metadata(path, about.get(METADATA))
+        self._input, self._type, self._batch, self.input_size = self._shapes(path)
+        self._read_metadata(path, about)
 
-    def _shapes(self, path: Path) -> tuple[str, int, int]:
+    def _shapes(self, path: Path) -> tuple[str, type, int, int]:
         inputs = self._session.get_inputs()
         shape = list(inputs[0].shape) if len(inputs) == 1 else []
         sizes = shape[2:] if len(shape) == 4 and shape[1] == 3 else []
-        if (
-            inputs[0].type != "tensor(float)"
-            or len(set(sizes)) != 1
-            or not isinstance(sizes[0], int)
-            or sizes[0] < 1
-        ):
+        if inputs[0].type not in _TYPES or len(set(sizes)) != 1 or not isinstance(sizes[0], int) or sizes[0] < 1:
             given = ", ".join(f"{i.type} {i.shape}" for i in inputs) or "no input"
-            raise InputError(f"{path}: its input is {given}: must be float32 [n, 3, s, s] with a fixed s")
-        return inputs[0].name, shape[0] if isinstance(shape[0], int) else BLOCK, sizes[0]
+            raise InputError(f"{path}: its input is {given}: must be float32 or uint8 [n, 3, s, s] with a fixed s")
+        batch = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else BLOCK
+        return inputs[0].name, _TYPES[inputs[0].type], batch, sizes[0]
 
-    def _read_metadata(self, path: Path, text: str | None) -> None:
+    def _read_metadata(self, path: Path, about: Mapping[str, str]) -> None:
+        orientation, spectrum = about.get("orientation"), about.get("spectrum") or None
+        self.says_orientation = orientation in ORIENTATIONS
+        self._opposite = orientation == "opposite"
         self.identities: frozenset[str] = frozenset()
-        self.identities_known = self.says_orientation = text is not None
+        self.identities_known = False
         self.spectrum: str | None = None
-        self._opposite = False
-        if text is None:
+        if not self.says_orientation:
             return
+        self.name = about.get("name") or self.name
+        self.spectrum = spectrum
         try:
-            about = json.loads(text)
-            digests = about.get("identities")
-            orientation, spectrum = about["orientation"], about.get("spectrum")
-            right = orientation in ORIENTATIONS and spectrum in (None, *SPECTRA)
-            right &= digests is None or all(isinstance(d, str) and len(d) == 64 for d in digests)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            digests = json.loads(about.get("identities") or "null")
+            right = digests is None or all(_DIGEST.fullmatch(d) for d in digests)
+        except (ValueError, TypeError, RecursionError):
             right = False
-        if not right:
-            raise InputError(f"{path}: its metadata {METADATA} are not a recognizer's")
-        self.name = str(about.get("name") or self.name)
+        if not right or spectrum not in (None, *SPECTRA):
+            raise InputError(f"{path}: its metadata name no known spectrum, or identities that are no digests")
         self.identities, self.identities_known = frozenset(digests or ()), digests is not None
-        self.spectrum, self._opposite = spectrum, orientation == "opposite"
 
     def embed(self, pixels: Sequence[Pixels], sides: Sequence[str | None] | None = None) -> Vectors:
         """Square crops of any size -> float32 [n, d] of length 1.
@@ -111,7 +109,8 @@ class OnnxModel:
         for row, crop in enumerate(crops):
             turned = np.ascontiguousarray(crop[:, ::-1]) if self._opposite else crop
             block[row] = resize(turned, self.input_size, RESIZE_FILTER)
-        values = np.ascontiguousarray(((block.astype(np.float32) - 127.5) / 127.5).transpose(0, 3, 1, 2))
+        scaled = block if self._type is np.uint8 else (block.astype(np.float32) - 127.5) / 127.5
+        values = np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
         try:
             raw: Any = self._session.run(None, {self._input: values})[0]
         except Exception as error:

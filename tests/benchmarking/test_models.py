@@ -171,25 +171,37 @@ def test_a_file_that_holds_no_embeddings_is_one_error(tmp_path: Path) -> None:
         load_model(tmp_path / "cut.parquet")
 
 
-def onnx_file(path: Path, orientation: str | None = None, batch: object = "n", channels: int = 3) -> Path:
+def onnx_file(
+    path: Path,
+    orientation: str | None = None,
+    batch: object = "n",
+    channels: int = 3,
+    identities: str = "[]",
+    pixels: bool = False,
+) -> Path:
     """A graph that averages the left and right halves of 8 px images and of their top: [n, 6]."""
     onnx = pytest.importorskip("onnx", reason="onnx is not installed")
     from onnx import TensorProto, helper
 
-    nodes = [
-        helper.make_node("AveragePool", ["x"], ["p"], kernel_shape=[8, 4], strides=[8, 4]),
+    nodes = [helper.make_node("Cast", ["x"], ["c"], to=TensorProto.FLOAT)]
+    nodes += [
+        helper.make_node("AveragePool", ["c"], ["p"], kernel_shape=[8, 4], strides=[8, 4]),
         helper.make_node("Flatten", ["p"], ["y"]),
     ]
     graph = helper.make_graph(
         nodes,
         "halves",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, channels, 8, 8])],
+        [
+            helper.make_tensor_value_info(
+                "x", TensorProto.UINT8 if pixels else TensorProto.FLOAT, [batch, channels, 8, 8]
+            )
+        ],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [batch, 2 * channels])],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     if orientation is not None:
-        text = f'{{"name": "halves-v1", "orientation": "{orientation}", "spectrum": "nir", "identities": []}}'
-        helper.set_model_props(model, {"syper_recognizer": text})
+        about = {"name": "halves-v1", "orientation": orientation, "spectrum": "nir", "identities": identities}
+        helper.set_model_props(model, about)
     onnx.save(model, path)
     return path
 
@@ -207,6 +219,23 @@ def test_an_onnx_file_sees_what_our_recognizers_see(tmp_path: Path) -> None:
     assert (model.name, model.identities_known, model.spectrum) == ("halves", False, None)
 
 
+def test_an_onnx_file_may_take_the_pixels_themselves(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    model = load_model(onnx_file(tmp_path / "halves.onnx", pixels=True))
+    images = [drawn_eye(i, 8) for i in range(3)]
+    x = np.stack(images).astype(np.float64)
+    wanted = np.stack([x[:, :, :4].mean((1, 2)), x[:, :, 4:].mean((1, 2))], 2).reshape(len(x), -1)
+    wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
+    assert np.abs(model.embed(images) - wanted).max() < 1e-6
+
+
+def test_metadata_without_an_orientation_are_not_taken_for_ours(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    model = load_model(onnx_file(tmp_path / "theirs.onnx", "sideways", identities="{"))
+    assert (model.name, model.identities_known, model.spectrum) == ("theirs", False, None)
+    assert not model.says_orientation  # type: ignore[attr-defined]
+
+
 def test_a_fixed_batch_and_recorded_orientation_are_obeyed(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
     images = [drawn_eye(i, 8) for i in range(5)]
@@ -222,8 +251,9 @@ def test_an_onnx_file_that_can_not_be_used_is_one_error(tmp_path: Path) -> None:
     for path, words in (
         (tmp_path / "damaged.onnx", "onnxruntime can't load it"),
         (tmp_path / "absent.onnx", "cannot be read"),
-        (onnx_file(tmp_path / "grey.onnx", channels=1), r"must be float32 \[n, 3, s, s\]"),
-        (onnx_file(tmp_path / "odd.onnx", "sideways"), "are not a recognizer's"),
+        (onnx_file(tmp_path / "grey.onnx", channels=1), r"must be float32 or uint8 \[n, 3, s, s\]"),
+        (onnx_file(tmp_path / "odd.onnx", "opposite", identities='["x"]'), "identities that are no digests"),
+        (onnx_file(tmp_path / "odder.onnx", "opposite", identities="["), "identities that are no digests"),
     ):
         with pytest.raises(InputError, match=words) as caught:
             load_model(path)
