@@ -2,8 +2,8 @@
 
 The graph has one input ``[n, 3, s, s]``: float32 in [-1, 1], or uint8, the pixels themselves; its first output is
 ``[n, d]``. What a recognizer file says in its header, an ONNX file may say in its metadata: ``orientation``
-(``canonical`` or ``opposite``), and with it ``name``, ``spectrum``, and ``identities``, a JSON list of the digests of
-its training people. Without ``orientation`` the others are not taken for ours.
+(``canonical`` or ``opposite``), and with it ``name``, ``spectrum``, and ``identities``, a JSON list of the digests
+of its training people. Without ``orientation`` the others are not taken for ours.
 """
 
 from __future__ import annotations
