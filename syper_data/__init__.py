@@ -7,6 +7,8 @@ page, ``export_hf`` publishes it, ``convert`` reads a published network, ``train
 ``train_recognizer`` makes a recognizer, ``evaluate_recognizer`` measures it, ``embed`` turns images
 into its vectors, ``convert_recognizer`` reads a published one. ``make_protocol`` says which images are
 compared with which, ``open_protocol`` reads it, ``check_protocol`` says what a copy of the data lacks.
+``benchmark`` measures recognizers on a protocol, ``rescore`` computes its figures again from the
+scores, ``leaderboard`` keeps them.
 Names and defaults are those of the command line, ``syper-data``.
 """
 
@@ -17,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 from syper_data.errors import SyperError
 
 if TYPE_CHECKING:
+    from syper_data.benchmarking.benchmark import benchmark, rescore
+    from syper_data.benchmarking.leaderboard import leaderboard
     from syper_data.cropping.crop import crop
     from syper_data.evaluation.evaluate import evaluate
     from syper_data.filtering.filter import filter
@@ -41,6 +45,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "SyperError",
+    "benchmark",
     "check_protocol",
     "convert",
     "convert_recognizer",
@@ -51,10 +56,12 @@ __all__ = [
     "export_hf",
     "filter",
     "generate",
+    "leaderboard",
     "make_protocol",
     "open_protocol",
     "release",
     "report",
+    "rescore",
     "sample",
     "top_up",
     "train_generator",
@@ -63,6 +70,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "benchmark": "syper_data.benchmarking.benchmark",
     "check_protocol": "syper_data.protocols.check",
     "convert": "syper_data.gan.convert",
     "convert_recognizer": "syper_data.recognition.checkpoint",
@@ -73,10 +81,12 @@ _HOMES = {
     "export_hf": "syper_data.publishing.export",
     "filter": "syper_data.filtering.filter",
     "generate": "syper_data.sampling.generate",
-    "open_protocol": "syper_data.protocols.reading",
+    "leaderboard": "syper_data.benchmarking.leaderboard",
     "make_protocol": "syper_data.protocols.making",
+    "open_protocol": "syper_data.protocols.reading",
     "release": "syper_data.publishing.release",
     "report": "syper_data.reporting.report",
+    "rescore": "syper_data.benchmarking.benchmark",
     "sample": "syper_data.sampling.sample",
     "top_up": "syper_data.filtering.top_up",
     "train_generator": "syper_data.gan.training",

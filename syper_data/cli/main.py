@@ -30,6 +30,9 @@ _STEPS: dict[str, dict[str, str]] = {
     },
     "Protocols": {
         "protocol": "List, check and make protocols: which images are compared with which.",
+        "benchmark": "Measure recognizers on a protocol, with intervals.",
+        "rescore": "Compute a benchmark's figures again from its scores.",
+        "leaderboard": "Keep the figures of benchmarks, and the page that shows them.",
     },
     "Datasets": {
         "sample": "Make a synthetic dataset from seeds.",

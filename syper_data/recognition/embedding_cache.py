@@ -30,6 +30,20 @@ def cache_key(pixel_sha256: str, mirrored: bool) -> bytes:
     return bytes.fromhex(pixel_sha256) + (b"m" if mirrored else b"-")
 
 
+def cache_folder(root: Path, sha256: str, runtime: str | None = None) -> Path:
+    """The folder within ``root`` for the vectors of one model on one kind of machine.
+
+    ``runtime`` names what runs a model that is no recognizer file, and its version (``onnxruntime 1.31.1``).
+    """
+    import torch
+
+    from syper_data.recognition.embedder import VERSION
+    from syper_data.sampling.environment import cpu_capability
+
+    machine = " ".join([str(VERSION), runtime or torch.__version__, cpu_capability()])
+    return root / f"{sha256[:32]}-{hashlib.sha256(machine.encode()).hexdigest()[:8]}"
+
+
 class EmbeddingCache:
     """The parts in one folder, for one recognizer on one kind of machine."""
 

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 from collections import Counter
@@ -28,7 +27,7 @@ from syper_data.execution import open_pool
 from syper_data.imaging.hub_source import HUB
 from syper_data.imaging.source import ImageSource, SourceImage
 from syper_data.recognition.bundled import find_recognizer
-from syper_data.recognition.embedding_cache import EmbeddingCache, cache_key
+from syper_data.recognition.embedding_cache import EmbeddingCache, cache_folder, cache_key
 from syper_data.recognition.embedding_table import (
     COLUMNS,
     EmbeddingsHeader,
@@ -172,7 +171,7 @@ def embed(
         find_recognizer(embedder, spectrum=_spectrum(source) if embedder is None else "vis")
     )
     with _cache_root(target, cache) as root:
-        folder = root / f"{recognizer.sha256[:32]}-{_machine()}"
+        folder = cache_folder(root, recognizer.sha256)
         with folder_lock(folder):
             remove_leftovers(folder)
             rows, lost = _compute(source, recognizer, folder, mirrored, workers, report)
@@ -241,16 +240,6 @@ def _cache_root(out: Path | None, cache: str | Path | None) -> Iterator[Path]:
     else:
         with tempfile.TemporaryDirectory(prefix="syper-embed-") as scratch:
             yield Path(scratch)
-
-
-def _machine() -> str:
-    """What a vector's last bits depend on besides recognizer and pixels, as eight digits."""
-    import torch
-
-    from syper_data.recognition.embedder import VERSION
-    from syper_data.sampling.environment import cpu_capability
-
-    return hashlib.sha256(f"{VERSION} {torch.__version__} {cpu_capability()}".encode()).hexdigest()[:8]
 
 
 def _spectrum(source: ImageSource) -> str:

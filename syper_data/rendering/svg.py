@@ -83,7 +83,7 @@ def _bars(counts: Any, edges: Any, low: Bound | None, high: Bound | None) -> lis
 def _axis(first: float, last: float, text: str) -> Markup:
     floor = HEIGHT - _BOTTOM
     parts = [Markup(f'<line class="axis" x1="{_LEFT}" y1="{floor}" x2="{WIDTH - _RIGHT}" y2="{floor}"/>')]
-    for tick in _ticks(first, last):
+    for tick in ticks(first, last):
         x = _x(tick, first, last)
         parts.append(Markup(f'<text x="{x:.1f}" y="{floor + 13}" text-anchor="middle">{tick:g}</text>'))
     parts.append(
@@ -94,7 +94,7 @@ def _axis(first: float, last: float, text: str) -> Markup:
     return Markup("").join(parts)
 
 
-def _ticks(first: float, last: float) -> list[float]:
+def ticks(first: float, last: float) -> list[float]:
     """Three to six round numbers between."""
     raw = (last - first) / 4
     scale = 10.0 ** math.floor(math.log10(raw))

@@ -22,8 +22,8 @@ def defaults_of(command: click.Command) -> dict[str, object]:
 
 
 COMMANDS = (
-    "convert", "convert_recognizer", "crop", "embed", "evaluate", "export_hf", "filter", "release", "report",
-    "sample", "top_up", "verify",
+    "benchmark", "convert", "convert_recognizer", "crop", "embed", "evaluate", "export_hf", "filter",
+    "leaderboard", "release", "report", "rescore", "sample", "top_up", "verify",
 )  # fmt: skip
 
 

@@ -1,0 +1,56 @@
+"""A benchmark's figures on the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from syper_data.benchmarking.benchmark import BenchmarkResult
+
+
+def print_results(done: BenchmarkResult) -> None:
+    """The table of the page, what must be said of each model, and where the rest is."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from syper_data.benchmarking.summary import headline, shortened, summary_rows
+
+    results = done.results
+    table = Table(title=Text(_title(results)), title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("")
+    for model in results["models"]:
+        table.add_column(Text(str(model["label"])), justify="right")
+    for name, cells in shortened(summary_rows(results)):
+        table.add_row(Text(name), *(Text(cell) for cell in cells))
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=200)
+    console.print(table)
+    for model in results["models"]:
+        for text in model["labels"]:
+            console.print(Text(f"{model['label']}: {text}"))
+    lost = len(results["images"]["failures"])
+    if lost:
+        console.print(
+            Text(f"{lost} of {results['images']['distinct']} images could not be acquired: counted as errors")
+        )
+    console.print(Text(headline(results)))
+    shown = " (shows images of the protocol: mind their terms)" if done.shows_images else ""
+    click.echo(f"{done.path / 'report.html'}: curves and the hardest pairs{shown}")
+
+
+def _title(results: dict[str, object]) -> str:
+    protocol = results["protocol"]
+    assert isinstance(protocol, dict)
+    folds = protocol["folds"]
+    if len(folds) > 1:
+        return f"{protocol['name']}: mean ± standard deviation over {len(folds)} folds"
+    fold = folds[0]
+    return (
+        f"{protocol['name']}, fold {fold['name']}: {fold['people']} people, {fold['mated']:,} mated and "
+        f"{fold['nonmated']:,} non-mated comparisons; 95 % intervals over people"
+    )
