@@ -33,12 +33,15 @@ class TensorFile:
     sha256: str
 
 
-def write_tensor_file(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> str:
-    """Write atomically, floats as float32; the same content gives the same bytes. Returns their SHA-256."""
+def write_tensor_file(
+    path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any], *, exact: bool = False
+) -> str:
+    """Write atomically, floats as float32 (``exact``: as they are); the same content gives the same bytes.
+    Returns their SHA-256."""
     plain = {}
     for name, tensor in tensors.items():
         value = tensor.detach().cpu()
-        plain[name] = (value.float() if value.is_floating_point() else value).contiguous()
+        plain[name] = (value.float() if value.is_floating_point() and not exact else value).contiguous()
     data = save(plain, {_HEADER_KEY: json.dumps(header, sort_keys=True)})
     write_atomically(path, data)
     return hashlib.sha256(data).hexdigest()
