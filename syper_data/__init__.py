@@ -5,7 +5,7 @@ images, ``verify`` checks a dataset, ``filter`` audits it, ``top_up`` adds to it
 page, ``export_hf`` publishes it, ``convert`` reads a published network, ``train_generator`` makes a new one,
 ``evaluate`` measures it and ``release`` packs it.
 ``train_recognizer`` makes a recognizer, ``evaluate_recognizer`` measures it, ``embed`` turns images
-into its vectors, ``convert_recognizer`` reads a published one.
+into its vectors, ``convert_recognizer`` reads a published one, ``quantize`` makes it one of few bits.
 Names and defaults are those of the command line, ``syper-data``.
 """
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from syper_data.gan.training import train_generator
     from syper_data.publishing.export import export_hf
     from syper_data.publishing.release import release
+    from syper_data.quantization.quantize import quantize
     from syper_data.recognition.checkpoint import convert_recognizer
     from syper_data.recognition.embeddings import embed
     from syper_data.recognition.evaluation import evaluate_recognizer
@@ -46,6 +47,7 @@ __all__ = [
     "export_hf",
     "filter",
     "generate",
+    "quantize",
     "release",
     "report",
     "sample",
@@ -65,6 +67,7 @@ _HOMES = {
     "export_hf": "syper_data.publishing.export",
     "filter": "syper_data.filtering.filter",
     "generate": "syper_data.sampling.generate",
+    "quantize": "syper_data.quantization.quantize",
     "release": "syper_data.publishing.release",
     "report": "syper_data.reporting.report",
     "sample": "syper_data.sampling.sample",

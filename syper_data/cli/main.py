@@ -28,6 +28,9 @@ _STEPS: dict[str, dict[str, str]] = {
         "embed": "Turn images into a file of embeddings.",
         "convert-recognizer": "Read a published recognizer's checkpoint without executing it.",
     },
+    "Small recognizers": {
+        "quantize": "Make a recognizer of 2 to 8 bits, with images without labels.",
+    },
     "Datasets": {
         "sample": "Make a synthetic dataset from seeds.",
         "verify": "Check a dataset, and make some of its images again.",

@@ -18,11 +18,11 @@ _SMALLEST = 1e-12
 
 
 @torch.no_grad()
-def calibrate(student: Student, batches: Iterable[Tensor]) -> None:
+def calibrate(student: Student, batches: Iterable[Tensor], *, extremes: bool = False) -> None:
     """Set the ranges of activations by what the unrounded network gives for images float32 [n, 3, s, s].
 
     Each range is that with the smallest squared error of the rounded values, both ends tried at several
-    shares of the extremes.
+    shares of the extremes; or it reaches from one of the ``extremes`` to the other.
 
     Raises:
         InputError: there are no images, or a tensor has the value 0 throughout: no range fits it.
@@ -49,7 +49,9 @@ def calibrate(student: Student, batches: Iterable[Tensor]) -> None:
                 f"calibration: the activations {name} range from {low:g} to {high:g} on {count} images: "
                 "no levels fit that; the images or the network are not usable"
             )
-        _fit(part, found, often, low, high)
+        part.set(low, high)
+        if not extremes:
+            _fit(part, found, often, low, high)
 
 
 def _histogram(x: Tensor) -> tuple[Tensor, Tensor]:

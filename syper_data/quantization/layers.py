@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from syper_data.execution.team import Team
 from syper_data.quantization.rounding import (
     as_half,
     quantise,
@@ -76,6 +77,11 @@ class Layer(nn.Module):
         self.weight.copy_(quantise_weights(self.weight, self.log_range, self.bits))
         self.bias.copy_(as_half(self.bias))
         self.settled = True
+
+    @torch.no_grad()
+    def cover(self) -> None:
+        """Set every row's range to its largest weight."""
+        self.log_range.copy_(self.weight.flatten(1).abs().amax(1).clamp_min(_SMALLEST).log2())
 
     @torch.no_grad()
     def fit_range(self) -> None:
@@ -150,6 +156,14 @@ class ActivationRange(nn.Module):
     def step_and_zero(self) -> tuple[float, int]:
         """The distance of two levels, and the code of 0."""
         return float(step_of(self.log_range, self.levels)), zero_of(self.zero, self.levels)
+
+    @torch.no_grad()
+    def observe(self, x: Tensor) -> None:
+        """Move the ends a tenth of the way to the extremes of ``x``, over all processes of a training."""
+        ends = torch.stack([x.min().clamp_max(0), x.max().clamp_min(0)])
+        low, high = Team.current().mean(ends).tolist()
+        whole, below = 2.0 ** float(self.log_range), float(self.zero)
+        self.set(0.1 * low - 0.9 * below * whole, 0.1 * high + 0.9 * (1 - below) * whole)
 
     @torch.no_grad()
     def set(self, low: float, high: float) -> None:

@@ -49,6 +49,7 @@ class Student(nn.Module):
         for name, width in widths.items():
             self.parts[_key(name)] = ActivationRange(width)
         self._last_use = {v: node.name for node in self.nodes for v in node.inputs}
+        self.observing = False  # whether ranges of activations follow what passes
         self._levelled = rounded
         self.rounded = rounded
         if rounded:
@@ -70,8 +71,9 @@ class Student(nn.Module):
             if isinstance(part, Layer | Slopes | Affine):
                 part.plain = not value
 
-    def set_bits(self, bits: BitsConfig) -> None:
-        """Round to other widths from now on. Ranges of activations stay, those of weights are fitted again."""
+    def set_bits(self, bits: BitsConfig, *, fit: bool = True) -> None:
+        """Round to other widths from now on. Ranges of activations stay, those of weights are fitted again
+        unless ``fit`` is false."""
         names = [name for name, _ in self.layers()]
         for other in bits.other:
             if not any(fnmatchcase(name, other.layers) for name in names):
@@ -83,7 +85,7 @@ class Student(nn.Module):
             if node.operation in LAYERS:
                 layer = self.layer(node.name)
                 layer.bits = wanted[node.name][0]
-                if not layer.weight.is_meta:
+                if fit and not layer.weight.is_meta:
                     layer.fit_range()
                 if node.inputs[0] != IMAGE:
                     self.range(node.inputs[0]).bits = wanted[node.name][1]
@@ -108,6 +110,13 @@ class Student(nn.Module):
         for node in self.nodes:
             if node.operation == "round":
                 yield node.name, self.range(node.name)
+
+    def range_parameters(self) -> Iterator[nn.Parameter]:
+        """What says where levels lie, of weights and of activations."""
+        for _, layer in self.layers():
+            yield layer.log_range
+        for _, part in self.ranges():
+            yield from (part.log_range, part.zero)
 
     def layer(self, name: str) -> Layer:
         """The convolution or linear layer of this name."""
@@ -154,6 +163,8 @@ class Student(nn.Module):
             if not self.rounded:
                 return x
             before = self._prelu_before(node)
+            if self.observing:
+                self.range(node.name).observe(x if before is None else before(x))
             result: Tensor = part(x) if before is None else part(x, before.slopes())
             return result
         if self.rounded and self._is_fused(node):
