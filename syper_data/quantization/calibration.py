@@ -46,7 +46,7 @@ def calibrate(student: Student, batches: Iterable[Tensor], *, extremes: bool = F
         low, high = min(float(found.min()), 0.0), max(float(found.max()), 0.0)
         if not np.isfinite(high - low) or high - low < _SMALLEST:
             raise InputError(
-                f"calibration: the activations {name} range from {low:g} to {high:g} on {count} images: "
+                f"calibration: the activations {name} range from {low + 0:g} to {high + 0:g} on {count} images: "
                 "no levels fit that; the images or the network are not usable"
             )
         part.set(low, high)

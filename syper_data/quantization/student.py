@@ -40,6 +40,7 @@ class Student(nn.Module):
         folded = fold_batch_norms(backbone)
         plain = trace(folded)
         self.config: BackboneConfig = backbone.config
+        self.places = bits  # what decided where values are rounded; later bits only say how finely
         self.nodes, widths = with_rounding(plain, bits)
         self.readers = consumers(self.nodes)
         self.parts = nn.ModuleDict()

@@ -1,10 +1,11 @@
 """The student file, ``student.syq``: a quantized recognizer in safetensors with a JSON header. Never a pickle.
 
-The header holds ``{"format", "kind": "student", "backbone", "bits", "layers", "name", "spectrum", "orientation",
-"identities", "teacher_sha256", "data_sha256", "summary", "sha256"}``: ``layers`` are the bits of every layer's
-weights and of every rounding of activations in the order of computation, a digit each, ``identities`` how many
-digests there are (null: nobody knows), ``sha256`` the digest of the rest of the header and of all tensors. The
-tensors, one of a kind for all layers in that order:
+The header holds ``{"format", "kind": "student", "backbone", "bits", "places", "layers", "name", "spectrum",
+"orientation", "identities", "teacher_sha256", "data_sha256", "summary", "sha256"}``: ``places`` are the bits that
+decided where values are rounded (``bits``, but for a run that was on its way to fewer), ``layers`` those of every
+layer's weights and of every rounding of activations in the order of computation, a digit each, ``identities`` how
+many digests there are (null: nobody knows), ``sha256`` the digest of the rest of the header and of all tensors.
+The tensors, one of a kind for all layers in that order:
 
 - ``codes`` uint8: weights, each a whole number 0 .. 2^b - 2 in b bits (2^(b-1) - 1 is zero), a layer from a new
   byte on;
@@ -55,6 +56,7 @@ _FIELDS: dict[str, tuple[type, ...]] = {
     "name": (str,),
     "backbone": (dict,),
     "bits": (dict,),
+    "places": (dict,),
     "layers": (dict,),
     "teacher_sha256": (str,),
     "data_sha256": (str,),
@@ -114,6 +116,7 @@ def write_student(
         "kind": "student",
         "backbone": student.config.to_dict(),
         "bits": student.bits.to_dict(),
+        "places": student.places.to_dict(),
         "layers": _widths(student),
         "name": name,
         "spectrum": spectrum,
@@ -135,12 +138,14 @@ def read_student(path: str | Path) -> StudentFile:
             with codes out of range.
     """
     path = Path(path)
-    file = read_tensor_file(path, _KIND, "quantize")
+    file = read_tensor_file(path, _KIND, None)
     header = _checked(file, path)
     try:
-        config, bits = BackboneConfig.from_dict(header["backbone"]), BitsConfig.from_dict(header["bits"])
+        config = BackboneConfig.from_dict(header["backbone"])
+        bits, places = (BitsConfig.from_dict(header[name]) for name in ("bits", "places"))
         with torch.device("meta"):
-            student = Student(build_backbone(config).eval(), bits)
+            student = Student(build_backbone(config).eval(), places)
+            student.set_bits(bits)
     except ConfigError as error:
         raise InputError(f"{path}: {error}") from error
     if _widths(student) != header["layers"]:
