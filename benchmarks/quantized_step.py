@@ -87,7 +87,7 @@ def with_brevitas(backbone: nn.Module, bits: int, images: Tensor) -> nn.Module:
 
     weights = Int8WeightPerChannelFloat.let(bit_width=bits, scaling_impl_type="parameter_from_stats")
     activations = ShiftedUint8ActPerTensorFloat.let(bit_width=bits, collect_stats_steps=1)
-    student = Student(backbone, BitsConfig(bits, bits))
+    student = Student(backbone, BitsConfig(bits, bits, None, None, None), rounded=False)
     network = BrevitasGraph(student)
     for key, part in student.parts.items():
         if isinstance(part, Layer):
@@ -163,7 +163,7 @@ def main() -> None:
     torch.manual_seed(0)
     backbone = random_backbone(BackboneConfig(kind, 112, 128, "pooling"))
     images = torch.rand(batch, 3, 112, 112) * 2 - 1
-    ours = Student(backbone, BitsConfig(bits, bits)).train()
+    ours = Student(backbone, BitsConfig(bits, bits, None, None, None)).train()
     last = images.contiguous(memory_format=torch.channels_last)
     calibrate(ours, [last])
     folded = fold_batch_norms(backbone)

@@ -5,7 +5,8 @@ images, ``verify`` checks a dataset, ``filter`` audits it, ``top_up`` adds to it
 page, ``export_hf`` publishes it, ``convert`` reads a published network, ``train_generator`` makes a new one,
 ``evaluate`` measures it and ``release`` packs it.
 ``train_recognizer`` makes a recognizer, ``evaluate_recognizer`` measures it, ``embed`` turns images
-into its vectors, ``convert_recognizer`` reads a published one, ``quantize`` makes it one of few bits.
+into its vectors, ``convert_recognizer`` reads a published one, ``quantize`` makes it one of few bits
+and ``export_onnx`` a graph for integer runtimes of that, ``bench_model`` measures both.
 Names and defaults are those of the command line, ``syper-data``.
 """
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from syper_data.gan.training import train_generator
     from syper_data.publishing.export import export_hf
     from syper_data.publishing.release import release
+    from syper_data.quantization.bench_model import bench_model
+    from syper_data.quantization.onnx_export import export_onnx
     from syper_data.quantization.quantize import quantize
     from syper_data.recognition.checkpoint import convert_recognizer
     from syper_data.recognition.embeddings import embed
@@ -38,6 +41,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "SyperError",
+    "bench_model",
     "convert",
     "convert_recognizer",
     "crop",
@@ -45,6 +49,7 @@ __all__ = [
     "evaluate",
     "evaluate_recognizer",
     "export_hf",
+    "export_onnx",
     "filter",
     "generate",
     "quantize",
@@ -58,6 +63,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "bench_model": "syper_data.quantization.bench_model",
     "convert": "syper_data.gan.convert",
     "convert_recognizer": "syper_data.recognition.checkpoint",
     "crop": "syper_data.cropping.crop",
@@ -65,6 +71,7 @@ _HOMES = {
     "evaluate": "syper_data.evaluation.evaluate",
     "evaluate_recognizer": "syper_data.recognition.evaluation",
     "export_hf": "syper_data.publishing.export",
+    "export_onnx": "syper_data.quantization.onnx_export",
     "filter": "syper_data.filtering.filter",
     "generate": "syper_data.sampling.generate",
     "quantize": "syper_data.quantization.quantize",

@@ -22,8 +22,8 @@ def defaults_of(command: click.Command) -> dict[str, object]:
 
 
 COMMANDS = (
-    "convert", "convert_recognizer", "crop", "embed", "evaluate", "export_hf", "filter", "quantize", "release",
-    "report", "sample", "top_up", "verify",
+    "bench_model", "convert", "convert_recognizer", "crop", "embed", "evaluate", "export_hf", "export_onnx",
+    "filter", "quantize", "release", "report", "sample", "top_up", "verify",
 )  # fmt: skip
 
 
