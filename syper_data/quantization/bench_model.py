@@ -35,10 +35,10 @@ def bench_model(
 ) -> dict[str, Any]:
     """Measure a student file; return the figures, and write them to ``out`` (JSON) if it is given.
 
-    The contestants are the network in PyTorch without rounding (float32, batch norms folded, channels last) and its
-    ONNX form in ONNX Runtime and OpenVINO, those that are installed. They take turns, ``rounds`` times: one batch
-    of ``batch`` images, then one image alone. ``threads`` each (default: all cores of this process). Peak memory is
-    that of a process of its own. The cosine to the float32 network's vectors is reported with it.
+    The contestants are the network in PyTorch without rounding (float32, batch norms folded, channels last) and
+    its ONNX form in ONNX Runtime and OpenVINO, those that are installed. They take turns, ``rounds`` times: one
+    batch of ``batch`` images, then one image, with ``threads`` each (default: all cores). Peak memory is that of a
+    process of its own. The cosine to the float32 network's vectors is reported with it.
 
     Raises:
         InputError: no readable student file.

@@ -137,7 +137,10 @@ class QuantizationRun:
         loss = F.mse_loss(ours, theirs) if config.kind == "mse" else 1 - cosine
         figures = {"cosine": cosine.detach()}
         if self.sums:
-            terms = [(found[n] - wanted[n]).square().mean() / wanted[n].var().clamp_min(1e-12) for n in self.sums]
+            terms = [
+                (found[n] - wanted[n]).square().mean() / self.team.mean(wanted[n].var()).clamp_min(1e-12)
+                for n in self.sums
+            ]
             features = torch.stack(terms).mean()
             loss = loss + config.features * features
             figures["features"] = features.detach()
