@@ -30,8 +30,8 @@ def command(student: Path, batch: int, threads: int | None, rounds: int, out: Pa
     for name, row in found["runtimes"].items():
         click.echo(
             f"{name:14} {row['images_per_second']:8.1f} images/s ({row['times_float32']:.2f}x), one image "
-            f"{row['latency_ms']:.2f} ms, {row['peak_memory_bytes'] / 2**20:.0f} MiB, "
-            f"cosine {row['cosine_to_float32']:.5f}"
+            f"{row['latency_ms']:.2f} ms, {row['peak_memory_bytes'] / 2**20:.0f} MiB"
+            + (f", cosine to the student {row['cosine_to_student']:.5f}" if "cosine_to_student" in row else "")
         )
     for name in found["missing"]:
         click.echo(f'{name:14} not installed: pip install -c constraints.txt "syper-data[quantize]"')

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from syper_data.dataset.atomic import write_atomically
 from syper_data.errors import MissingExtraError, SyperError
@@ -23,6 +24,7 @@ from syper_data.quantization.runtimes import ORT, RUNTIMES, TORCH, Embed, Pixels
 from syper_data.quantization.student import Student
 from syper_data.quantization.student_file import StudentFile, read_student
 from syper_data.recognition.backbones import build_backbone
+from syper_data.recognition.embedder import NetworkEmbedder
 
 
 def bench_model(
@@ -38,7 +40,7 @@ def bench_model(
     The contestants are the network in PyTorch without rounding (float32, batch norms folded, channels last) and
     its ONNX form in ONNX Runtime and OpenVINO, those that are installed. They take turns, ``rounds`` times: one
     batch of ``batch`` images, then one image, with ``threads`` each (default: all cores). Peak memory is that of a
-    process of its own. The cosine to the float32 network's vectors is reported with it.
+    process of its own. A runtime's cosine to the student's own vectors is reported with it.
 
     Raises:
         InputError: no readable student file.
@@ -58,7 +60,11 @@ def bench_model(
         files = {name: file.path if name == TORCH else graph for name in RUNTIMES}
         opened = _open(files, threads)
         figures = _measure(opened, pixels, rounds)
+        with torch.inference_mode():
+            wanted = F.normalize(file.network(NetworkEmbedder.prepare(pixels.transpose(0, 2, 3, 1)))).numpy()
         for name in opened:
+            if name != TORCH:
+                figures[name]["cosine_to_student"] = float((opened[name](pixels) * wanted).sum(1).mean())
             figures[name]["peak_memory_bytes"] = _peak_memory(name, files[name], side, batch, threads)
         onnx_bytes = graph.stat().st_size
     result = {
@@ -119,7 +125,6 @@ def _measure(opened: dict[str, Embed], pixels: Pixels, rounds: int) -> dict[str,
                 embed(images)
                 if turn:  # the first round is not counted
                     seconds.setdefault((name, len(images)), []).append(time.perf_counter() - start)
-    wanted = opened[TORCH](pixels)
     middle = {key: statistics.median(values) for key, values in seconds.items()}
     plain = middle[TORCH, len(pixels)]
     return {
@@ -127,9 +132,8 @@ def _measure(opened: dict[str, Embed], pixels: Pixels, rounds: int) -> dict[str,
             "images_per_second": len(pixels) / middle[name, len(pixels)],
             "times_float32": plain / middle[name, len(pixels)],
             "latency_ms": 1000 * middle[name, 1],
-            "cosine_to_float32": float((embed(pixels) * wanted).sum(1).mean()),
         }
-        for name, embed in opened.items()
+        for name in opened
     }
 
 
