@@ -9,6 +9,8 @@ into its vectors, ``convert_recognizer`` reads a published one. ``make_protocol`
 compared with which, ``open_protocol`` reads it, ``check_protocol`` says what a copy of the data lacks.
 ``benchmark`` measures recognizers on a protocol, ``rescore`` computes its figures again from the
 scores, ``leaderboard`` keeps them.
+``quantize`` makes a recognizer one of few bits and ``export_onnx`` a graph for integer runtimes of that,
+``bench_model`` measures both.
 Names and defaults are those of the command line, ``syper-data``.
 """
 
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
     from syper_data.protocols.reading import open_protocol
     from syper_data.publishing.export import export_hf
     from syper_data.publishing.release import release
+    from syper_data.quantization.bench_model import bench_model
+    from syper_data.quantization.onnx_export import export_onnx
+    from syper_data.quantization.quantize import quantize
     from syper_data.recognition.checkpoint import convert_recognizer
     from syper_data.recognition.embeddings import embed
     from syper_data.recognition.evaluation import evaluate_recognizer
@@ -45,6 +50,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "SyperError",
+    "bench_model",
     "benchmark",
     "check_protocol",
     "convert",
@@ -54,11 +60,13 @@ __all__ = [
     "evaluate",
     "evaluate_recognizer",
     "export_hf",
+    "export_onnx",
     "filter",
     "generate",
     "leaderboard",
     "make_protocol",
     "open_protocol",
+    "quantize",
     "release",
     "report",
     "rescore",
@@ -70,6 +78,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "bench_model": "syper_data.quantization.bench_model",
     "benchmark": "syper_data.benchmarking.benchmark",
     "check_protocol": "syper_data.protocols.check",
     "convert": "syper_data.gan.convert",
@@ -79,11 +88,13 @@ _HOMES = {
     "evaluate": "syper_data.evaluation.evaluate",
     "evaluate_recognizer": "syper_data.recognition.evaluation",
     "export_hf": "syper_data.publishing.export",
+    "export_onnx": "syper_data.quantization.onnx_export",
     "filter": "syper_data.filtering.filter",
     "generate": "syper_data.sampling.generate",
     "leaderboard": "syper_data.benchmarking.leaderboard",
     "make_protocol": "syper_data.protocols.making",
     "open_protocol": "syper_data.protocols.reading",
+    "quantize": "syper_data.quantization.quantize",
     "release": "syper_data.publishing.release",
     "report": "syper_data.reporting.report",
     "rescore": "syper_data.benchmarking.benchmark",

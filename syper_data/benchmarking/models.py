@@ -179,6 +179,15 @@ def _onnx(reference: str) -> Model | None:
 
 
 @register_loader
+def _student(reference: str) -> Model | None:
+    if Path(reference).suffix.lower() != ".syq":
+        return None
+    from syper_data.quantization.student_file import load_student
+
+    return load_student(reference)
+
+
+@register_loader
 def _embeddings(reference: str) -> Model | None:
     if Path(reference).suffix.lower() != ".parquet":
         return None

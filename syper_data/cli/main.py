@@ -34,6 +34,11 @@ _STEPS: dict[str, dict[str, str]] = {
         "rescore": "Compute a benchmark's figures again from its scores.",
         "leaderboard": "Keep the figures of benchmarks, and the page that shows them.",
     },
+    "Small recognizers": {
+        "quantize": "Make a recognizer of 2 to 8 bits, with images without labels.",
+        "export-onnx": "Write a student file as ONNX, for integer runtimes.",
+        "bench-model": "Measure a student's speed, size and memory against float32.",
+    },
     "Datasets": {
         "sample": "Make a synthetic dataset from seeds.",
         "verify": "Check a dataset, and make some of its images again.",

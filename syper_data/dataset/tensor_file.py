@@ -33,19 +33,22 @@ class TensorFile:
     sha256: str
 
 
-def write_tensor_file(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> str:
-    """Write atomically, floats as float32; the same content gives the same bytes. Returns their SHA-256."""
+def write_tensor_file(
+    path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any], *, exact: bool = False
+) -> str:
+    """Write atomically, floats as float32 (``exact``: as they are); the same content gives the same bytes.
+    Returns their SHA-256."""
     plain = {}
     for name, tensor in tensors.items():
         value = tensor.detach().cpu()
-        plain[name] = (value.float() if value.is_floating_point() else value).contiguous()
+        plain[name] = (value.float() if value.is_floating_point() and not exact else value).contiguous()
     data = save(plain, {_HEADER_KEY: json.dumps(header, sort_keys=True)})
     write_atomically(path, data)
     return hashlib.sha256(data).hexdigest()
 
 
-def read_tensor_file(path: Path, kind: str, convert: str) -> TensorFile:
-    """Read a file of ``kind`` ("generator file"); ``convert`` is the command that reads pickles of it.
+def read_tensor_file(path: Path, kind: str, convert: str | None) -> TensorFile:
+    """Read a file of ``kind`` ("generator file"); ``convert`` is the command that reads pickles of it, if any.
 
     Raises:
         InputError: no such file, not safetensors, or no header.
@@ -59,7 +62,7 @@ def read_tensor_file(path: Path, kind: str, convert: str) -> TensorFile:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError, ValueError) as error:
-        if data[:1] == b"\x80" or data[:2] == b"PK":  # (a safetensors file may begin so, too)
+        if convert is not None and (data[:1] == b"\x80" or data[:2] == b"PK"):  # (safetensors may begin so, too)
             raise InputError(
                 f"{path}: a pickle, not a {kind}; run: syper-data {convert} {path} OUT.safetensors"
             ) from error

@@ -8,9 +8,9 @@ neighbours, its place or how many there are. (On one number of threads; two sum 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from syper_data.imaging.pixels import resize
 from syper_data.imaging.source import SIDES
 from syper_data.recognition.backbones import Backbone
 from syper_data.recognition.bundled import open_recognizer
+from syper_data.recognition.config import BackboneConfig
 from syper_data.recognition.folding import fold_batch_norms
 from syper_data.recognition.recognizer_file import RecognizerFile
 
@@ -31,12 +32,30 @@ RESIZE_FILTER = "lanczos"  # antialiased, as everywhere crops are resized
 VERSION = 1  # of everything between the pixels and the vector: a cache of another version is not used
 
 
-class Embedder:
-    """A recognizer file, ready to embed."""
+class Described(Protocol):
+    """What is known of a network apart from its weights; see :class:`RecognizerFile`."""
 
-    def __init__(self, recognizer: RecognizerFile) -> None:
-        self._file = recognizer
-        self._network = fold_batch_norms(recognizer.backbone)
+    @property
+    def name(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def config(self) -> BackboneConfig: ...
+    @property
+    def spectrum(self) -> str | None: ...
+    @property
+    def orientation(self) -> str: ...
+    @property
+    def identities(self) -> frozenset[str]: ...
+    @property
+    def identities_known(self) -> bool: ...
+
+
+class NetworkEmbedder:
+    """A network of any kind, ready to embed: float32 [n, 3, s, s] -> [n, d]."""
+
+    def __init__(self, file: Described, network: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        self._file, self._network = file, network
 
     @property
     def name(self) -> str:
@@ -72,11 +91,6 @@ class Embedder:
     def identities_known(self) -> bool:
         """Whether the file says whom it was trained on."""
         return self._file.identities_known
-
-    @property
-    def network(self) -> Backbone:
-        """The folded network; its input is what :meth:`prepare` gives."""
-        return self._network
 
     def embed(self, pixels: Pixels | Sequence[Pixels], sides: Sequence[str | None] | None = None) -> Vectors:
         """Crops -> float32 [n, d] of length 1.
@@ -136,6 +150,14 @@ class Embedder:
     def prepare(block: Pixels) -> torch.Tensor:
         """uint8 [n, s, s, 3] -> float32 [n, 3, s, s] in [-1, 1], channels last in memory."""
         return torch.from_numpy(block).permute(0, 3, 1, 2).float().sub_(127.5).div_(127.5)
+
+
+class Embedder(NetworkEmbedder):
+    """A recognizer file, ready to embed; ``network`` is the folded one, its input what :meth:`prepare` gives."""
+
+    def __init__(self, recognizer: RecognizerFile) -> None:
+        self.network: Backbone = fold_batch_norms(recognizer.backbone)
+        super().__init__(recognizer, self.network)
 
 
 def check_crop(pixels: Pixels, side: str | None, where: str) -> None:

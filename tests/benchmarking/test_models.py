@@ -12,6 +12,7 @@ import torch
 
 from drawn_crops import drawn_eye, write_crops
 from small_recognizers import random_backbone, save_random_recognizer
+from small_students import small_student
 from syper_data.benchmarking.models import (
     BLOCK,
     FunctionModel,
@@ -21,6 +22,7 @@ from syper_data.benchmarking.models import (
     unit_vectors,
 )
 from syper_data.errors import InputError, MissingExtraError, SyperError, UsageError
+from syper_data.quantization.student_file import load_student, write_student
 from syper_data.recognition.embedder import load_embedder
 from syper_data.recognition.embeddings import embed
 
@@ -49,6 +51,18 @@ def test_a_recognizer_file_gives_the_vectors_of_its_embedder(tmp_path: Path) -> 
     model, images = load_model(path), eyes(3)
     assert np.array_equal(model.embed(images, SIDES), load_embedder(path).embed(images, SIDES))
     assert (model.name, model.spectrum, model.identities_known) == ("random", "vis", True)
+    assert model.identities == {"0" * 64}
+
+
+def test_a_student_file_gives_the_vectors_of_its_packed_network(tmp_path: Path) -> None:
+    path = tmp_path / "small.syq"
+    write_student(
+        path, small_student(), name="small", spectrum="nir", orientation="canonical", identities=["0" * 64],
+        teacher_sha256="a" * 64, data_sha256="b" * 64, summary={},
+    )  # fmt: skip
+    model, images = load_model(path), eyes(3)
+    assert np.array_equal(model.embed(images, SIDES), load_student(path).embed(images, SIDES))
+    assert (model.name, model.spectrum, model.identities_known) == ("small", "nir", True)
     assert model.identities == {"0" * 64}
 
 
