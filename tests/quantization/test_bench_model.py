@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from small_recognizers import SMALL
 from small_students import small_student
 from syper_data.errors import ConfigError, InputError, MissingExtraError, UsageError
 from syper_data.quantization import bench_model as module
@@ -87,7 +88,7 @@ def test_without_any_runtime_the_install_command_is_named(student: Path, monkeyp
 
 
 def test_openvino_tells_nobody_that_it_runs(student: Path, tmp_path: Path) -> None:
-    """Its package would report to its makers on every import; a stand-in for the reporter sees that it is not asked."""
+    """Its package reports every import to its makers; a stand-in for the reporter sees that it is not asked."""
     for name in ("onnx", "openvino"):
         pytest.importorskip(name, reason=f"{name} (the [quantize] extra) is not installed")
     graph = tmp_path / "student.onnx"
@@ -101,7 +102,7 @@ def test_openvino_tells_nobody_that_it_runs(student: Path, tmp_path: Path) -> No
         "from pathlib import Path",
         "from syper_data.quantization.runtimes import open_runtime",
         f"embed = open_runtime('openvino', Path({str(graph)!r}), 1)",
-        "print(embed(np.zeros((1, 3, 32, 32), np.uint8)).shape[0])",
+        f"print(embed(np.zeros((1, 3, {SMALL.input_size}, {SMALL.input_size}), np.uint8)).shape[0])",
     )
     done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, timeout=120)
     assert done.stdout.strip() == "1", done.stderr
