@@ -21,8 +21,9 @@ from syper_data.recognition.compression import compress
 _SHARES = ("flip", "grey", "blur", "low_resolution", "noise", "jpeg", "cutout")
 _RANGES = {
     "shift": 0.5, "scale": 0.9, "rotation": 180.0, "brightness": 1.0, "contrast": 1.0, "gamma": 3.0, "colour": 1.0,
-    "blur_sigma": 8.0, "noise_deviation": 1.0, "cutout_size": 1.0,
+    "blur_sigma": 8.0, "noise_deviation": 1.0, "cutout_size": 1.0, "shading": 2.0,
 }  # fmt: skip
+_LAMPS = 3  # a side of the grid of gains of ``shading``
 _DRAWS = (
     *("angle", "zoom", "x", "y", "bright", "contrast", "gamma", "red", "green", "blue"),
     *("blur_sigma", "noise_deviation", "quality", "cover_x", "cover_y", "cover_w", "cover_h", *_SHARES),
@@ -35,7 +36,8 @@ class AugmentConfig:
 
     Every image: ``shift`` (share of the side, either way), ``scale`` (share), ``rotation`` (degrees),
     ``brightness`` (of the range 0..1), ``contrast`` (share), ``gamma`` (exponents up to e^gamma and down to
-    e^-gamma) and ``colour`` (gain of each channel, share). Shares of the images: ``flip``, ``grey``,
+    e^-gamma), ``colour`` (gain of each channel, share) and ``shading`` (light from elsewhere: a smooth field
+    of gains, the deviation of their logarithm at most this). Shares of the images: ``flip``, ``grey``,
     ``blur`` (Gaussian, up to ``blur_sigma`` pixels), ``low_resolution`` (down to at most
     ``smallest_resolution`` of the side and up again), ``noise`` (deviation up to ``noise_deviation`` of
     the range), ``jpeg`` (quality ``jpeg_quality``..95) and ``cutout`` (a grey rectangle, sides up to
@@ -52,6 +54,7 @@ class AugmentConfig:
     contrast: float = 0.2
     gamma: float = 0.25
     colour: float = 0.1
+    shading: float = 0.0
     flip: float = 0.0
     grey: float = 0.0
     blur: float = 0.2
@@ -94,6 +97,8 @@ def augment(
     chosen = {name: draws[name] < getattr(config, name) for name in _SHARES}
     noise = torch.randn(int(chosen["noise"].sum()), 3, size, size, generator=rng)
     low = float(torch.rand((), generator=rng))
+    fields = torch.randn(count, 1, _LAMPS, _LAMPS, generator=rng) if config.shading else None
+    strength = torch.rand(count, 1, 1, 1, generator=rng) if config.shading else None
     places = (chosen["noise"].cumsum(0) - 1).cpu()
     draws = {name: team.mine(v) for name, v in draws.items()}
     chosen = {name: team.mine(v) for name, v in chosen.items()}
@@ -103,6 +108,8 @@ def augment(
     x = _lower_resolution(x, config.smallest_resolution, low, chosen["low_resolution"])
     x = _blur(x, config.blur_sigma, draws["blur_sigma"], chosen["blur"])
     x = _relight(x, config, draws, chosen["grey"])
+    if fields is not None and strength is not None:
+        x = _shade(x, team.mine(fields * strength).to(x.device) * config.shading)
     own = noise[team.mine(places)[chosen["noise"].cpu()]].to(x.device)
     x[chosen["noise"]] += (
         own * (config.noise_deviation * draws["noise_deviation"][chosen["noise"]])[:, None, None, None]
@@ -169,6 +176,13 @@ def _relight(x: Tensor, config: AugmentConfig, draws: dict[str, Tensor], grey: T
     if bool(grey.any()):
         x[grey] = x[grey].mean(1, keepdim=True).expand(-1, 3, -1, -1)
     return x
+
+
+def _shade(x: Tensor, fields: Tensor) -> Tensor:
+    """Gains whose logarithms are these values [n, 1, k, k] at the places of a coarse grid, smooth between."""
+    fields = fields - fields.mean((2, 3), keepdim=True)
+    wide = F.interpolate(fields, size=x.shape[-1], mode="bicubic", align_corners=True)
+    return x.clamp(0, 1) * torch.exp(wide)
 
 
 def _cover(x: Tensor, largest: float, draws: dict[str, Tensor], chosen: Tensor) -> Tensor:

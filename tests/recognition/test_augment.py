@@ -66,6 +66,17 @@ def test_another_size_is_resampled_on_the_way() -> None:
     assert torch.allclose(levels(out), torch.tensor(100.0), atol=0.01)
 
 
+def test_shading_is_a_smooth_field_of_gains_alike_in_all_channels() -> None:
+    flat = torch.full((N, 3, SIDE, SIDE), 60, dtype=torch.uint8)
+    gains = (levels(seen(replace(OFF, shading=0.5), 2, images=flat)) / 60).log()
+    assert torch.allclose(gains[:, 0], gains[:, 2], atol=1e-5)
+    assert 0.05 < float(gains.std()) < 0.5
+    assert float(gains.diff(dim=3).abs().max()) < 0.15  # no edges: an eye's own must stay the sharpest
+    assert float((gains[0] - gains[1]).abs().max()) > 0.1
+    half = (levels(seen(replace(OFF, shading=0.25), 2, images=flat)) / 60).log()
+    assert torch.allclose(2 * half, gains, atol=1e-3)
+
+
 def test_a_flip_mirrors_and_a_half_turn_turns() -> None:
     assert torch.allclose(levels(seen(replace(OFF, flip=1.0))), eyes().flip(3).float(), atol=0.01)
     turned = seen(replace(OFF, rotation=90.0), 3)
