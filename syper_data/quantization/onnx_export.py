@@ -9,6 +9,7 @@ The input ``image`` is uint8 [n, 3, s, s], the pixels themselves; the output ``v
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -154,5 +155,6 @@ def _metadata(file: StudentFile) -> dict[str, str]:
         "teacher_sha256": file.teacher_sha256,
         "orientation": file.orientation,
         "spectrum": file.spectrum or "",
+        "identities": json.dumps(sorted(file.identities) if file.identities_known else None),
         "bits": f"weights {file.bits.weights}, activations {file.bits.activations}, in 8-bit containers",
     }

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from small_recognizers import SMALL
 from small_students import IRESNET, small_student, some_images
+from syper_data.benchmarking.onnx_model import OnnxModel
 from syper_data.errors import InputError
 from syper_data.quantization.bits import BitsConfig
 from syper_data.quantization.calibration import calibrate
@@ -75,6 +76,24 @@ def test_weights_are_whole_numbers_of_a_byte_and_the_file_says_what_it_is(tmp_pa
     props = {p.key: p.value for p in model.metadata_props}
     assert props["name"] == "small"
     assert props["bits"] == "weights 4, activations 4, in 8-bit containers"
+
+
+@pytest.mark.parametrize("people", [["c" * 64, "d" * 64], [], None])
+def test_the_file_names_the_people_whom_the_student_knows(tmp_path: Path, people: list[str] | None) -> None:
+    write_student(
+        tmp_path / "student.syq",
+        small_student(BitsConfig()),
+        name="small",
+        spectrum="nir",
+        orientation="opposite",
+        identities=people,
+        teacher_sha256="a" * 64,
+        data_sha256="b" * 64,
+        summary={},
+    )
+    model = OnnxModel(export_onnx(tmp_path / "student.syq", tmp_path / "student.onnx"))
+    assert (model.identities, model.identities_known) == (frozenset(people or ()), people is not None)
+    assert (model.says_orientation, model.spectrum) == (True, "nir")
 
 
 def test_what_is_no_student_file_is_refused(tmp_path: Path) -> None:
