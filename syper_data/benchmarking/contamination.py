@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from syper_data.benchmarking.models import Model
 from syper_data.errors import InputError
 from syper_data.protocols.protocol import Fold
-from syper_data.recognition.recognizer_file import identity_digest
+from syper_data.recognition.recognizer_file import knows
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Contamination:
 def contamination(model: Model, fold: Fold) -> Contamination:
     """Compare the digests of a model's training people with those of the people of a fold."""
     people = {fold.subject_names[code] for code in set(fold.subject.tolist())}
-    seen = sorted(name for name in people if identity_digest(name) in model.identities)
+    seen = sorted(name for name in people if knows(model.identities, name))
     return Contamination(fold.name, len(people), len(seen), seen[0] if seen else None, model.identities_known)
 
 

@@ -22,7 +22,7 @@ from syper_data.filtering.search import (
 )
 from syper_data.filtering.threshold import DISJOINT, LEFT_OUT, Calibration
 from syper_data.recognition.embeddings import Embeddings, require_same_embedder
-from syper_data.recognition.recognizer_file import identity_digest
+from syper_data.recognition.recognizer_file import knows
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 Embed = Callable[[list[Pixels]], Any]
@@ -134,7 +134,7 @@ def seen_people(subjects: Iterable[str | None], identities: frozenset[str] | Non
     """Those of the subjects whose digests are among ``identities``, sorted."""
     if not identities:
         return []
-    return sorted(s for s in set(subjects) if s is not None and identity_digest(s) in identities)
+    return sorted(s for s in set(subjects) if s is not None and knows(identities, s))
 
 
 @dataclass(frozen=True)

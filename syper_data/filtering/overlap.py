@@ -21,7 +21,7 @@ from syper_data.filtering.overlap_result import OverlapResult, describe_networks
 from syper_data.filtering.search import Rows
 from syper_data.filtering.sensitivity import Images, copy_rates, rows_to_plant, second_samples
 from syper_data.metrics.intervals import Floats
-from syper_data.recognition.recognizer_file import identity_digest
+from syper_data.recognition.recognizer_file import identity_digest, knows
 
 
 @dataclass(frozen=True)
@@ -107,15 +107,14 @@ def split_reference(
             )
         if subject in owner:
             continue
-        digest = identity_digest(subject)
-        free = [i for i, seen in enumerate(identities) if digest not in seen]
+        free = [i for i, seen in enumerate(identities) if not knows(seen, subject)]
         if not free and not allow_seen:
             raise InputError(
                 f"reference row {row}: every auditor was trained on subject {subject}; take the subject out, or "
                 "allow_seen_identities"
             )
         free = free or list(range(len(identities)))
-        owner[subject] = free[int(digest[:8], 16) % len(free)]
+        owner[subject] = free[int(identity_digest(subject)[:8], 16) % len(free)]
     return np.asarray([owner[str(s)] for s in subjects], np.int64)
 
 

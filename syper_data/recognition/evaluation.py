@@ -23,7 +23,7 @@ from syper_data.metrics.pairs import PairScores, all_pairs
 from syper_data.metrics.verification import verification
 from syper_data.recognition.embedder import Embedder
 from syper_data.recognition.recipe import BOTH_EYES
-from syper_data.recognition.recognizer_file import RecognizerFile, identity_digest, read_recognizer
+from syper_data.recognition.recognizer_file import RecognizerFile, knows, read_recognizer
 
 SCHEMA = "syper-recognizer-evaluation/1"
 TARGETS = (0.01, 0.001)  # false match rates
@@ -134,7 +134,7 @@ def _measure(
         vectors.append(embedder.embed([x.pixels for x in block], [x.side for x in block]))
         if report is not None:
             report(source, len(people))
-    known = {person for person in set(people) if identity_digest(person) in file.identities}
+    known = {person for person in set(people) if knows(file.identities, person)}
     if known and not allowed:
         raise InputError(
             f"{source}: {file.path} was trained on {len(known)} of the {len(set(people))} subjects; choose others "

@@ -29,6 +29,7 @@ ORIENTATIONS = ("canonical", "opposite")
 _KIND = "recognizer file"
 _CONVERT = "convert-recognizer"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_NUMBER = re.compile(r"0*([0-9]{1,9})(?:\.0)?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -55,6 +56,14 @@ class RecognizerFile:
 def identity_digest(subject: str) -> str:
     """SHA-256, in hexadecimal, of a subject's id in UTF-8."""
     return hashlib.sha256(subject.encode("utf-8")).hexdigest()
+
+
+def knows(identities: frozenset[str], subject: str) -> bool:
+    """Whether a subject's digest is among ``identities``, in any spelling of the same number: a table that keeps
+    ids as numbers makes ``1`` (or ``1.0``) of ``001``."""
+    number = _NUMBER.fullmatch(subject)
+    spelled = {subject} | ({f"{int(number[1]):0{width}d}" for width in range(1, 10)} if number else set())
+    return not identities.isdisjoint(map(identity_digest, spelled))
 
 
 def write_recognizer(

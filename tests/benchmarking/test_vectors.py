@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +221,9 @@ def test_people_that_a_model_knows_are_counted_and_refused() -> None:
     found = contamination(knows, fold)
     assert (found.trained_on, found.people, found.example) == (2, 4, "person-2")
     assert not contamination(silent, fold).known
+    numbers = replace(fold, subject_names=("1", "2", "3", "4"))  # of a table that holds ids as numbers
+    padded = CountingModel(identities=frozenset([identity_digest("002")]))
+    assert contamination(padded, numbers).trained_on == 1
     words = r"knows was trained on 2 of the 4 people of fold 1 \(one is person-2\).*--allow-contaminated"
     with pytest.raises(InputError, match=words):
         require_new_people({"new": new, "knows": knows}, [fold], allow_contaminated=False)

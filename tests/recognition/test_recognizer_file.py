@@ -18,7 +18,7 @@ from syper_data.errors import ConfigError, InputError
 from syper_data.gan.generator_file import load_generator
 from syper_data.recognition.backbones import build_backbone
 from syper_data.recognition.config import BackboneConfig
-from syper_data.recognition.recognizer_file import identity_digest, read_recognizer, write_recognizer
+from syper_data.recognition.recognizer_file import identity_digest, knows, read_recognizer, write_recognizer
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +62,15 @@ def test_unknown_training_identities_are_not_no_identities(tmp_path: Path) -> No
     found = read_recognizer(save_random_recognizer(tmp_path / "r", identities=None))
     assert found.identities == frozenset()
     assert not found.identities_known
+
+
+@pytest.mark.parametrize("subject", ["007", "7", "0007", "7.0"])
+def test_a_person_is_known_by_whatever_digits_a_table_kept(subject: str) -> None:
+    seen = frozenset(map(identity_digest, ("001", "007")))
+    assert knows(seen, subject)
+    assert knows(frozenset([identity_digest("7")]), subject)
+    assert not knows(seen, "8")
+    assert not knows(seen, f"S{subject}")
 
 
 def test_a_mobilefacenet_of_512_values_stays_under_6_mb(tmp_path: Path) -> None:
