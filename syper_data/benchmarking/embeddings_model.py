@@ -1,7 +1,7 @@
 """A file of embeddings as a model: vectors that ``syper-data embed`` made, looked up image by image.
 
-An image is found by the digest of its pixels, else by its name. One that the file does not hold is an error, not
-a failure to acquire; one that the file lists as not embedded is a failure to acquire.
+An image is found by the digest of its pixels, else by its name and side. One that the file does not hold is an
+error, not a failure to acquire; one that the file lists as not embedded is a failure to acquire.
 """
 
 from __future__ import annotations
@@ -41,35 +41,47 @@ class EmbeddingsModel:
         table = self._made.table
         sides, names = table["side"].to_pylist(), table["source_id"].to_pylist()
         self._by_pixels: dict[bytes, int] = {}
-        self._by_name: dict[str, int | None] = {}  # None: several rows of one name, with different vectors
-        for row, digest in enumerate(table["pixel_sha256"].to_pylist()):
+        self._sides, self._digests = sides, table["pixel_sha256"].to_pylist()
+        self._by_name: dict[str, list[int]] = {}
+        for row, digest in enumerate(self._digests):
             if digest is not None:
                 self._by_pixels.setdefault(key_of(digest, sides[row]), row)
             if names[row] is not None:
-                first = self._by_name.setdefault(names[row], row)
-                if first is None or not np.array_equal(self._made.vectors[first], self._made.vectors[row]):
-                    self._by_name[names[row]] = None
+                self._by_name.setdefault(names[row], []).append(row)
         self._lost = {entry.source_id for entry in self._made.unreadable}
 
     def find(self, name: str, image: SourceImage, pixel_sha256: str) -> Vectors | None:
         """The vector [d] of an image; None where the file lists it as not embedded.
 
         Raises:
-            InputError: the file does not hold it, or its name stands for several.
+            InputError: the file does not hold it, its name stands for several, or it was embedded unmirrored.
         """
         row = self._by_pixels.get(key_of(pixel_sha256, image.side))
         names = [n for n in (image.source_id, name) if n is not None]
         if row is None:
-            known = next((n for n in names if n in self._by_name), None)
-            row = None if known is None else self._by_name[known]
-            if known is not None and row is None:
-                raise InputError(f"{self._path}: several embeddings are named {known}; keep the one that is meant")
+            row = next((found for found in (self._named(n, image.side) for n in names) if found is not None), None)
         if row is None:
             if self._lost.intersection(names):
                 return None
             raise InputError(f"{self._path}: holds no embedding of {name}; embed all images of the protocol")
         vector: Vectors = self._made.vectors[row]
         return vector
+
+    def _named(self, name: str, side: str | None) -> int | None:
+        """The row of this name; both eyes of a photo have its name, so the side must fit where both say one."""
+        rows = self._by_name.get(name, [])
+        rows = [row for row in rows if None in (side, self._sides[row]) or self._sides[row] == side]
+        if not rows:
+            return None
+        if any(not np.array_equal(self._made.vectors[rows[0]], self._made.vectors[row]) for row in rows):
+            raise InputError(f"{self._path}: several embeddings are named {name}; keep the one that is meant")
+        unsided = self._sides[rows[0]] is None and self._digests[rows[0]] is not None  # ``embed`` saw it like that
+        if side == "image_right" and unsided:
+            raise InputError(
+                f"{self._path}: {name} is of side {side}, but was embedded without a side, and so not mirrored; "
+                "embed images that say their side"
+            )
+        return rows[0]
 
     def embed(self, pixels: Sequence[Pixels], sides: Sequence[str | None] | None = None) -> Vectors:
         """By the digests of the pixels alone.

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
@@ -175,6 +178,34 @@ def test_embeddings_are_found_by_pixels_then_by_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no embedding of image 0"):
         model.embed([drawn_eye(77)])
     assert not model.identities_known
+
+
+def test_an_embedding_found_by_name_is_of_the_same_eye_and_mirrored_as_it(tmp_path: Path) -> None:
+    from syper_data.imaging.source import SourceImage
+
+    recognizer = save_random_recognizer(tmp_path / "r.safetensors")
+    made = embed(
+        write_crops(tmp_path / "eyes.parquet", eyes(2)), embedder=recognizer, out=tmp_path / "e.parquet", workers=1
+    )
+    names = made.table["source_id"].to_pylist()
+
+    def saved(sides: list[str | None]) -> Any:
+        table = made.table.set_column(made.table.column_names.index("side"), "side", pa.array(sides, pa.string()))
+        replace(made, table=table).write(tmp_path / "e.parquet")
+        return load_model(tmp_path / "e.parquet")
+
+    def wanted(side: str | None) -> SourceImage:
+        return SourceImage(drawn_eye(77), "x", side=side, source_id=names[0])
+
+    one_eye = saved(["image_left", None])
+    assert np.array_equal(one_eye.find("n", wanted("image_left"), "00" * 32), made.vectors[0])
+    assert np.array_equal(one_eye.find("n", wanted(None), "00" * 32), made.vectors[0])
+    with pytest.raises(InputError, match="holds no embedding of n"):
+        one_eye.find("n", wanted("image_right"), "00" * 32)
+    no_side = saved([None, None])
+    assert np.array_equal(no_side.find("n", wanted("image_left"), "00" * 32), made.vectors[0])
+    with pytest.raises(InputError, match="was embedded without a side, and so not mirrored"):
+        no_side.find("n", wanted("image_right"), "00" * 32)
 
 
 def test_a_file_that_holds_no_embeddings_is_one_error(tmp_path: Path) -> None:
