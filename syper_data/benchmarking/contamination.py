@@ -15,7 +15,8 @@ from syper_data.recognition.recognizer_file import knows
 class Contamination:
     """Of the ``people`` of one fold, how many a model was trained on, and one of them.
 
-    ``known`` is false where the model does not say whom it was trained on; ``trained_on`` is 0 then.
+    ``known`` is false where the model does not say whom it was trained on, ``named`` where the fold's lists do
+    not say who is tested; ``trained_on`` is 0 then.
     """
 
     fold: str
@@ -23,10 +24,13 @@ class Contamination:
     trained_on: int
     example: str | None
     known: bool
+    named: bool = True
 
 
 def contamination(model: Model, fold: Fold) -> Contamination:
     """Compare the digests of a model's training people with those of the people of a fold."""
+    if not fold.named:
+        return Contamination(fold.name, len(set(fold.subject.tolist())), 0, None, model.identities_known, False)
     people = {fold.subject_names[code] for code in set(fold.subject.tolist())}
     seen = sorted(name for name in people if knows(model.identities, name))
     return Contamination(fold.name, len(people), len(seen), seen[0] if seen else None, model.identities_known)

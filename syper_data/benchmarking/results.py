@@ -83,6 +83,8 @@ def model_labels(model: Model, found: Sequence[Contamination], spectrum: str | N
     ]
     if not model.identities_known:
         said.append("does not say whom it was trained on: it may know these people")
+    elif not all(entry.named for entry in found):
+        said.append("nobody is named in the protocol's lists: it may know these people")
     if spectrum is not None and model.spectrum not in (None, spectrum):
         said.append(f"made for {model.spectrum} images, tested on {spectrum} ones")
     return said

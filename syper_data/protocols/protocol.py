@@ -104,8 +104,9 @@ class Fold:
     ``images``, template after template; template k has ``members[starts[k]:starts[k + 1]]`` (both None: one
     image a template, in order). ``media`` [len(members)] number the media within a template (frames of one
     video are averaged first). ``identity`` and ``subject`` [t] are codes; ``subject_names`` gives each
-    code's id, by which it is known whom a recognizer was trained on. ``training`` are the ids of the
-    people whom the fold gives for training and validation, where it says so.
+    code's id, by which it is known whom a recognizer was trained on, unless they are not ``named``: made up,
+    because the lists name nobody. ``training`` are the ids of the people whom the fold gives for training and
+    validation, where it says so.
     """
 
     name: str
@@ -120,6 +121,7 @@ class Fold:
     media: Rows | None = None
     training: frozenset[str] | None = None
     parts: tuple[Rows, ...] | None = None  # View 2: rows of the comparisons in each of the ten parts
+    named: bool = True
 
     def __post_init__(self) -> None:
         t = len(self.images) if self.starts is None else len(self.starts) - 1

@@ -16,6 +16,7 @@ from small_protocols import DrawnPictures, drawn_protocol
 from small_recognizers import save_random_recognizer
 from syper_data.benchmarking.contamination import contamination, require_new_people
 from syper_data.benchmarking.models import Model, RecognizerModel
+from syper_data.benchmarking.results import model_labels
 from syper_data.benchmarking.vectors import Acquired, embed_images
 from syper_data.dataset.lock import folder_lock
 from syper_data.errors import InputError, LockedError, SyperError
@@ -221,6 +222,12 @@ def test_people_that_a_model_knows_are_counted_and_refused() -> None:
     found = contamination(knows, fold)
     assert (found.trained_on, found.people, found.example) == (2, 4, "person-2")
     assert not contamination(silent, fold).known
+    nameless = contamination(knows, replace(fold, named=False))
+    assert (nameless.trained_on, nameless.named) == (0, False)
+    assert model_labels(knows, [nameless], None) == [
+        "nobody is named in the protocol's lists: it may know these people"
+    ]
+    assert model_labels(new, [contamination(new, fold)], None) == []
     numbers = replace(fold, subject_names=("1", "2", "3", "4"))  # of a table that holds ids as numbers
     padded = CountingModel(identities=frozenset([identity_digest("002")]))
     assert contamination(padded, numbers).trained_on == 1

@@ -49,6 +49,7 @@ def read(request: Request) -> Reading:
         tuple(f"{path.stem}-{code}" for code in range(int(identity.max()) + 1)),
         ListedComparisons(probe, reference, mated),
         parts=_parts(mated, option(options, "parts", 0, int)),
+        named=False,
     )
     held = {name: images[row] for name, row in zip(names, first.tolist(), strict=True)}
     return Reading((fold,), BinPictures(path, held), (path,), _notes(fold, probe, reference, mated))

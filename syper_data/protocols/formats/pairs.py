@@ -44,7 +44,8 @@ def read(request: Request) -> Reading:
     mated = table.truth("mated")
     listed, again = checked_comparisons(table.place, names, probe, reference, mated, repeated_option(options))
     notes = [f"{again} comparisons are listed again"] if again else []
-    if all(name in table for name in SUBJECTS):
+    named = all(name in table for name in SUBJECTS)
+    if named:
         subject, subject_names = _subjects(table, probe, reference, mated, names)
         identity = _eyes(subject, probe, reference, mated, table)
         own = int((~mated & (subject[probe] == subject[reference])).sum())
@@ -54,7 +55,7 @@ def read(request: Request) -> Reading:
         _refuse_contradiction(table, identity, probe, reference, mated)
         subject, subject_names = identity, tuple(f"person-{k}" for k in range(int(identity.max()) + 1))
         notes.append("the list names nobody: people are what mated pairs join")
-    fold = Fold(request.folds[0], tuple(names), identity, subject, subject_names, listed)
+    fold = Fold(request.folds[0], tuple(names), identity, subject, subject_names, listed, named=named)
     return Reading((fold,), pictures, (path,), tuple(notes))
 
 

@@ -64,7 +64,7 @@ def read(request: Request) -> Reading:
         search = Identification(_members(request, "probes", row), _members(request, "gallery", row))
     fold = Fold(
         request.folds[0], templates.images, identity, subject, names, listed, search,
-        templates.members, templates.starts, templates.media,
+        templates.members, templates.starts, templates.media, named=templates.subject is not None,
     )  # fmt: skip
     pictures = image_pictures(request, (option(options, "folder", "images", str),))
     lists = tuple(p for kind, p in paths.items() if search is not None or kind in ("templates", "comparisons"))

@@ -67,6 +67,7 @@ def test_mated_pairs_and_equal_bytes_join_images_to_people(tmp_path: Path) -> No
     assert fold.identity.tolist() == [0, 0, 0, 1, 1, 2]
     assert fold.counts() == (4, 2)
     assert fold.parts is None  # six pairs make no ten parts
+    assert not fold.named
     assert any("names nobody" in note for note in protocol.notes)
     assert any(note.startswith("1 pairs are of one image with itself") for note in protocol.notes)
     assert any(note.startswith("1 non-mated pairs are of images that mated pairs join") for note in protocol.notes)

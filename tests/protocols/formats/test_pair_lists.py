@@ -35,6 +35,7 @@ def test_people_are_what_mated_pairs_join(tmp_path: Path) -> None:
     assert fold.images == ("a/1.png", "a/2.png", "b/1.png", "b/image_left/2.png", "c.png")
     assert fold.identity.tolist() == [0, 0, 1, 1, 2]
     assert fold.counts() == (2, 2)
+    assert not fold.named
     assert any("names nobody" in note for note in protocol.notes)
 
 

@@ -42,6 +42,7 @@ def test_templates_hold_their_images_and_media(tmp_path: Path) -> None:
     assert isinstance(fold.comparisons, ListedComparisons)
     assert fold.comparisons.mated.tolist() == [True, False]
     assert fold.identification is None
+    assert fold.named
     assert all(isinstance(entry, SourceImage) for entry in protocol.pictures.read(fold.images))
 
 
@@ -68,6 +69,7 @@ def test_lists_without_names_in_the_layout_of_insightface(tmp_path: Path) -> Non
     assert fold.identity.tolist() == [0, 0, 1]
     assert fold.counts() == (1, 1)
     assert len(list(protocol.pictures.read(fold.images))) == 4
+    assert not fold.named
     assert any("the lists name nobody" in note for note in protocol.notes)
 
 
