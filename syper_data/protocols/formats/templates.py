@@ -62,6 +62,10 @@ def read(request: Request) -> Reading:
     search = None
     if paths["gallery"].is_file() and paths["probes"].is_file():
         search = Identification(_members(request, "probes", row), _members(request, "gallery", row))
+        both = np.intersect1d(search.probe, search.gallery)
+        if len(both):
+            name = templates.ids[int(both[0])]
+            raise InputError(f"{paths['probes']}: template {name} is in the gallery, too, and would find itself")
     fold = Fold(
         request.folds[0], templates.images, identity, subject, names, listed, search,
         templates.members, templates.starts, templates.media, named=templates.subject is not None,

@@ -57,6 +57,16 @@ def test_gallery_and_probes_make_a_search(tmp_path: Path) -> None:
     assert {"gallery.csv", "probes.csv"} <= set(protocol.source_files)
 
 
+def test_a_template_does_not_search_for_itself(tmp_path: Path) -> None:
+    root = copy(tmp_path)
+    write_lines(root / "gallery.csv", ["template", "t1", "t2"])
+    write_lines(root / "probes.csv", ["template", "t10", "t2"])
+    with pytest.raises(
+        InputError, match=r"probes\.csv: template t2 is in the gallery, too, and would find itself"
+    ):
+        open_protocol("templates", root)
+
+
 def test_lists_without_names_in_the_layout_of_insightface(tmp_path: Path) -> None:
     write_lines(
         tmp_path / "meta/ijbc_face_tid_mid.txt", ["1.jpg 1 69544", "2.jpg 1 3720", "3.jpg 5 1", "4.jpg 9 2"]
