@@ -139,7 +139,7 @@ def read_split(path: str | Path) -> dict[str, SplitFold]:
         unknown = set(lists) - {"test", "train", "val", "unenrolled"}
         if unknown:
             raise InputError(f"{where}: unknown list {min(map(str, unknown))!r}")
-        read = {key: _subjects(values, f"{where}, {key}") for key, values in lists.items()}
+        read = {key: listed_subjects(values, f"{where}, {key}") for key, values in lists.items()}
         folds[str(name)] = SplitFold(**read)
     return folds
 
@@ -199,7 +199,12 @@ def _by_identity(table: ImageTable) -> Mapping[str, list[int]]:
     return rows
 
 
-def _subjects(values: object, where: str) -> frozenset[str]:
+def listed_subjects(values: object, where: str) -> frozenset[str]:
+    """Subject ids; ``061-100`` stands for all whole numbers between, with as many digits.
+
+    Raises:
+        InputError: no list of texts, or a range that runs backwards or is too long.
+    """
     if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
         raise InputError(f"{where}: must be a list of subject ids in quotes")
     found: set[str] = set()

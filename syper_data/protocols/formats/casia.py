@@ -24,6 +24,7 @@ from syper_data.protocols.lists import coded, option
 from syper_data.protocols.pictures import FolderPictures, SourcePictures
 from syper_data.protocols.protocol import AllComparisons, Fold
 from syper_data.protocols.reading import Reading, Request
+from syper_data.protocols.splitting import listed_subjects
 
 EYES = {"L": "image_right", "R": "image_left"}
 
@@ -128,17 +129,13 @@ def _pattern(text: str) -> re.Pattern[str] | None:
 
 
 def _people(fold: Any, part: str, name: str) -> frozenset[str] | None:
-    """The people in one part of a fold; ranges such as ``001-060`` are numbers of that width."""
-    listed = fold.get(part) if isinstance(fold, Mapping) else fold
-    if listed is None:
+    """The people in one part of a fold."""
+    where = f"options.folds.{name}"
+    if not isinstance(fold, Mapping):
+        raise ConfigError(f"{where} is {fold!r}: must have test, and may have training")
+    if fold.get(part) is None:
         return None
-    if not isinstance(listed, list | tuple) or not all(isinstance(entry, str) for entry in listed):
-        raise ConfigError(f"options.folds.{name}.{part} must be a list of people or ranges, as texts")
-    people: set[str] = set()
-    for entry in listed:
-        first, dash, last = entry.partition("-")
-        if dash and first.isdecimal() and last.isdecimal():
-            people |= {f"{number:0{len(first)}d}" for number in range(int(first), int(last) + 1)}
-        else:
-            people.add(entry)
-    return frozenset(people)
+    people = listed_subjects(fold[part], f"{where}.{part}")
+    if not people:
+        raise ConfigError(f"{where}.{part} names nobody")
+    return people

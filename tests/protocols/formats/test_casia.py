@@ -68,6 +68,24 @@ def test_a_descriptor_restricts_folds_to_people(tmp_path: Path) -> None:
         open_protocol(own, table(tmp_path / "nir.parquet"))
 
 
+@pytest.mark.parametrize(
+    ("people", "said"),
+    [
+        ("['100-061']", "the range 100-061 runs backwards"),
+        ("[12]", "subject ids in quotes"),
+        ("[]", "names nobody"),
+    ],
+)
+def test_a_fold_of_nobody_is_refused(tmp_path: Path, people: str, said: str) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text(OWN.replace("[012]", people))
+    with pytest.raises(InputError, match=said):
+        open_protocol(own, table(tmp_path / "nir.parquet"))
+    own.write_text(OWN.replace("{test: ['001-002']}", "['001-002']"))
+    with pytest.raises(InputError, match=r"options.folds.2 is \['001-002'\]: must have test"):
+        open_protocol(own, table(tmp_path / "nir.parquet"), folds=["2"])
+
+
 def test_eyes_cut_out_of_photos_of_both_are_known_by_the_photos_name(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
