@@ -17,6 +17,7 @@ from syper_data.gan.bundled import open_generator
 from syper_data.gan.generator_file import GeneratorFile
 from syper_data.imaging.pixels import resize
 from syper_data.imaging.source import SourceImage, canonical, read_images
+from syper_data.recognition.recognizer_file import identity_digest
 from syper_data.sampling.plan import plan_settings
 from syper_data.sampling.render import Renderer
 
@@ -26,11 +27,13 @@ Source = str | Path | Iterable[SourceImage]
 
 class Feed(Protocol):
     """Images uint8 [s, s, 3] in canonical orientation. ``count`` is how many there are to train on, None for
-    no end; ``summary`` is what ``data.json`` says of them, ``sha256`` its or their digest."""
+    no end; ``summary`` is what ``data.json`` says of them, ``sha256`` its or their digest; ``identities`` are the
+    digests of the people on them, as far as the source names some."""
 
     count: int | None
     summary: dict[str, Any]
     sha256: str
+    identities: frozenset[str]
 
     def images(self, step: int, rows: Sequence[int]) -> list[Pixels]:
         """These rows of the batch of a step: a function of the step and the row, and of nothing else."""
@@ -54,12 +57,14 @@ class StoredImages:
         self, sources: Iterable[Iterable[SourceImage]], size: int, *, held_out: int, batch: int, seed: int
     ) -> None:
         digest, pixels = hashlib.sha256(), []
+        people: set[str] = set()
         for image in (image for source in sources for image in source):
             h, w = image.pixels.shape[:2]
             if h != w:
                 raise InputError(f"{image.where}: {w}x{h} pixels, a crop is square (syper-data crop makes them)")
             pixels.append(_grey(resize(canonical(image), size, "lanczos")))
             digest.update(pixels[-1].tobytes())
+            people |= set() if image.subject is None else {image.subject}
         if len(pixels) < 2:
             raise InputError(f"{len(pixels)} images: two are needed, one to learn from and one to check with")
         order = np.random.default_rng((seed, 2)).permutation(len(pixels))
@@ -67,6 +72,7 @@ class StoredImages:
         self._held, self._kept = order[:held], np.sort(order[held:])
         self._pixels, self._batch, self._seed = pixels, batch, seed
         self.count: int | None = len(self._kept)
+        self.identities = frozenset(map(identity_digest, people))
         self.sha256 = digest.hexdigest()
         self.summary: dict[str, Any] = {
             "kind": "images",
@@ -103,6 +109,7 @@ class SampledImages:
     """
 
     count: int | None = None
+    identities: frozenset[str] = frozenset()
 
     def __init__(
         self, generator: GeneratorFile, size: int, *, steps: int, batch: int, seed_start: int, psi: float

@@ -61,7 +61,8 @@ def quantize(
     """Train a student of few bits to give the teacher's vectors; the same call again resumes.
 
     ``teacher`` is a bundled recognizer or a recognizer file (default: the bundled one for visible light). Images
-    come from ``data`` (an image source, several of them, or the images themselves; labels are not looked at)
+    come from ``data`` (an image source, several of them, or the images themselves; nothing is learned from labels,
+    but the student's file lists the people whom they name as those of its training)
     or from a ``generator``, which makes every one of them anew and keeps none. ``weights`` and ``activations`` are
     bits, 2..8; ``layer_bits`` says otherwise for some layers (``"conv1.*=8/8"``). The schedule is the default
     one, a ``preset`` (syper, quantface) or a ``recipe`` (YAML), and what is given besides replaces its values.
@@ -256,7 +257,7 @@ class _Folder:
             name=f"{teacher.name[:80]}-w{bits.weights}a{bits.activations}",
             spectrum=teacher.spectrum,
             orientation=teacher.orientation,
-            identities=frozenset[str]().union(*(f.identities for f in self._origins)) if known else None,
+            identities=run.feed.identities.union(*(f.identities for f in self._origins)) if known else None,
             teacher_sha256=teacher.sha256,
             data_sha256=run.feed.sha256,
             summary={
