@@ -8,13 +8,15 @@ stays in the protocol and is a failure to acquire.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from syper_data.cropping.table import FAILURES
 from syper_data.errors import InputError
 from syper_data.imaging.source import IMAGE_SUFFIXES, SIDES, ImageSource
 from syper_data.imaging.tables import TablePart
+from syper_data.protocols.pictures import failures_of
 
 KEY_FIELDS = ("subject", "side", "sample", "source_id", "spectrum", "seed", "label")
 MASKED = "masked"
@@ -62,7 +64,8 @@ class Unused:
 
 
 def read_labels(source: ImageSource, spectrum: str | None = None) -> tuple[list[Labelled], Unused]:
-    """Every image of the source with its labels, and what can't be used.
+    """Every image of the source with its labels, and what can't be used. Eyes that ``crop`` could not cut are
+    among them: they are failures to acquire.
 
     ``spectrum`` stands in where the source does not say it.
 
@@ -71,7 +74,8 @@ def read_labels(source: ImageSource, spectrum: str | None = None) -> tuple[list[
     """
     unused = Unused()
     found: list[Labelled] = []
-    for image in _pictures(source) if source.pictures else _rows(source, spectrum, unused):
+    images = list(_pictures(source) if source.pictures else _rows(source, spectrum, unused))
+    for image in (*images, *_lost(source, images)):
         reason = _refusal(image)
         if reason is not None:
             unused.add(reason, image.where, image.subject)
@@ -126,6 +130,18 @@ def _part(part: TablePart, present: Mapping[str, str], spectrum: str | None) -> 
         texts["spectrum"] = texts["spectrum"] or spectrum
         source_id = str(said.get("source_id") or f"{part.name}#{row}")
         yield Labelled(where, source_id, masked=_yes_or_no(said.get(MASKED), where), **texts)
+
+
+def _lost(source: ImageSource, images: Sequence[Labelled]) -> Iterator[Labelled]:
+    """What ``crop`` could not cut, with the labels that its crops would have had."""
+    sided = any(image.side for image in images)
+    spectra = {image.spectrum for image in images}
+    spectrum = spectra.pop() if len(spectra) == 1 else None
+    there = {(image.source_id, image.side) for image in images}
+    for lost in failures_of(source):
+        if (lost.side is not None) == sided and (lost.source_id, lost.side) not in there:
+            where = f"{FAILURES}, {lost.source_id}"
+            yield Labelled(where, lost.source_id, lost.subject, lost.side, spectrum, lost.sample)
 
 
 def _yes_or_no(value: object, where: str) -> bool | None:

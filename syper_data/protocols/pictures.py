@@ -140,7 +140,7 @@ class SourcePictures:
             if name is not None and rows.setdefault(name, row) != row:
                 raise InputError(f"{source.path}: images {rows[name]} and {row} are both {name}")
         failures: dict[str, Failure] = {}
-        for lost in (part for failure in _failures(source) for part in _eyes(failure)):
+        for lost in failures_of(source):
             name = naming(lost)
             if name is not None and name not in rows:
                 failures[name] = lost
@@ -214,9 +214,11 @@ def joined(labels: Labels | Failure, key: Sequence[str]) -> str | None:
     return None if None in values else "/".join(str(value) for value in values)
 
 
-def _failures(source: ImageSource) -> list[Failure]:
+def failures_of(source: ImageSource) -> list[Failure]:
+    """What a ``crops`` directory lists as not cut, eye by eye, a whole photo also as itself; else nothing."""
     made_by_crop = all((source.root / name).is_file() for name in (MANIFEST, FAILURES))
-    return read_failures(source.root) if made_by_crop and not source.path.startswith(HUB) else []
+    lost = read_failures(source.root) if made_by_crop and not source.path.startswith(HUB) else []
+    return [part for failure in lost for part in _eyes(failure)]
 
 
 def _eyes(failure: Failure) -> list[Failure]:

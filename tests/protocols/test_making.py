@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import random
 import tempfile
@@ -9,15 +10,20 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drawn_pictures import drawn_face
 from labelled_images import SIDES, people, write_rows
+from syper_data.cropping.crop import crop
 from syper_data.errors import InputError, SyperError, UsageError
-from syper_data.imaging.source import ImageSource
+from syper_data.imaging.source import ImageSource, Unreadable
 from syper_data.protocols.making import MadeProtocol, make_protocol
 from syper_data.protocols.protocol import Fold
+from syper_data.protocols.reading import open_protocol
 from syper_data.protocols.splitting import prove
 from syper_data.protocols.table import TESTED, TRAIN, VAL
 
@@ -82,6 +88,29 @@ def test_nobody_is_trained_on_and_tested_whatever_the_collection(
     assert set(tested.values()) == {1}
     if folds > 1:
         assert set(tested) == {row["subject"] for row in rows}
+
+
+def test_eyes_that_crop_could_not_cut_stay_in_the_protocol(tmp_path: Path) -> None:
+    rows = []
+    for person in range(4):
+        for sample in range(2):
+            photo = io.BytesIO()
+            drawn_face(20 if (person, sample) == (0, 1) else 120).save(photo, "PNG")  # one is too small
+            rows.append({"image": {"bytes": photo.getvalue(), "path": None}, "subject": person, "sample": sample})
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "photos.parquet")
+    eyes = tmp_path / "eyes"
+    fixed = "0.38,0.45,0.62,0.45"
+    crops = crop(tmp_path / "photos.parquet", eyes, fixed_eyes=fixed, output_size=16, spectrum="vis", workers=1)
+    assert crops.crops == 14
+    made = make_protocol(eyes, out=tmp_path / "made", kind="open_world", folds=2)
+    assert len(made.table) == 16
+    assert (made.spectrum, made.key) == ("vis", ("subject", "side", "sample"))
+    protocol = open_protocol(tmp_path / "made/protocol.yaml", eyes)
+    names = [name for fold in protocol.folds for name in fold.images]
+    lost = [
+        name for name, x in zip(names, protocol.pictures.read(names), strict=True) if isinstance(x, Unreadable)
+    ]
+    assert sorted(lost) == ["0/image_left/1", "0/image_right/1"]
 
 
 @settings(max_examples=15, deadline=None)
