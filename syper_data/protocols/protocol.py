@@ -147,7 +147,7 @@ class Fold:
         return mated, total - mated
 
     def sha256(self) -> str:
-        """A digest of images, labels and comparisons, whatever file they came from."""
+        """A digest of images, labels, comparisons, searches and parts, whatever file they came from."""
         digest = hashlib.sha256()
         digest.update("\n".join(self.images).encode("utf-8"))
         for array in (self.identity, self.subject, self.members, self.starts, self.media):
@@ -158,6 +158,15 @@ class Fold:
                 column.update(np.ascontiguousarray(values, "<i8").tobytes())
         for column in columns:
             digest.update(column.digest())
+        searched, parts = self.identification, self.parts
+        for word, arrays in (
+            ("searches", None if searched is None else (searched.probe, searched.gallery)),
+            ("parts", parts),
+        ):
+            if arrays is not None:
+                digest.update(f"{word} {[len(array) for array in arrays]}".encode())
+                for array in arrays:
+                    digest.update(np.ascontiguousarray(array, "<i8").tobytes())
         return digest.hexdigest()
 
 

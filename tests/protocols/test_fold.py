@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from syper_data.protocols import protocol
-from syper_data.protocols.protocol import AllComparisons, Fold, ListedComparisons
+from syper_data.protocols.protocol import AllComparisons, Fold, Identification, ListedComparisons
 
 
 def fold(people: int) -> Fold:
@@ -44,3 +46,12 @@ def test_another_comparison_label_or_image_gives_another_digest() -> None:
     }
     renamed = Fold("1", ("x", *rule.images[1:]), rule.identity, rule.subject, rule.subject_names, lists).sha256()
     assert len(found | {renamed}) == 5
+
+
+def test_another_gallery_or_other_parts_give_another_digest() -> None:
+    rule, rows = fold(6), np.arange(12)
+    others = [replace(rule, identification=Identification(rows[k:], rows[:k])) for k in (2, 3)] + [
+        replace(rule, parts=(rows[:k], rows[k:])) for k in (2, 3)
+    ]
+    assert len({one.sha256() for one in (rule, *others)}) == 5
+    assert replace(rule).sha256() == rule.sha256()
