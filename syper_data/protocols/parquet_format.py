@@ -22,6 +22,7 @@ import yaml
 
 from syper_data.dataset.shards import file_sha256
 from syper_data.errors import InputError, SyperError
+from syper_data.protocols.pictures import name_fault
 from syper_data.protocols.protocol import Fold, ListedComparisons
 from syper_data.protocols.splitting import prove
 from syper_data.protocols.table import FOLD_NAME, ROLES, TESTED, ImageTable, Rule, digest, fold_of
@@ -89,6 +90,9 @@ def read_descriptor(descriptor_or_dir: str | Path) -> dict[str, Any]:
             raise InputError(f"{path}: options.{key} is missing or of the wrong form; make the protocol again")
     if not _IMAGES_PATH.fullmatch(options["images"]) or ".." in options["images"]:
         raise InputError(f"{path}: images is {options['images']!r}: must be a path below the descriptor's folder")
+    for name in options["files"]:
+        if not isinstance(name, str) or name_fault(name) or "/" in name:
+            raise InputError(f"{path}: files names {str(name)[:80]!a}: must be a file beside {options['images']}")
     names = content.get("folds")
     if options.get("lists") not in LISTS:
         raise InputError(f"{path}: lists is {options.get('lists')!r}: must be parquet, csv or null")

@@ -198,6 +198,11 @@ def whole_role(role: str) -> Callable[[dict[str, list[Any]]], None]:
         (lambda f: (f / "protocol.yaml").write_bytes(b"\xff\xfe"), "protocol.yaml: not a YAML file"),
         (lambda f: (f / "protocol.yaml").write_text("!!python/object/apply:os.system [x]"), "not a YAML file"),
         (descriptor_with(options__schema="syper-protocol/9"), r"schema is 'syper-protocol/9': this toolkit reads"),
+        (
+            descriptor_with(options__files={"../secret.txt": "0" * 64}),
+            "files names '../secret.txt': must be a file",
+        ),
+        (descriptor_with(options__files={"/etc/passwd": "0" * 64}), "files names '/etc/passwd': must be a file"),
         (descriptor_with(options__files=None), "options.files is missing or of the wrong form"),
         (descriptor_with(options__images="../images.parquet"), "must be a path below the descriptor's folder"),
         (descriptor_with(options__images="/etc/images.parquet"), "must be a path below the descriptor's folder"),
