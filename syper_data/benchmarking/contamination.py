@@ -51,6 +51,7 @@ def require_new_people(
                 raise InputError(
                     f"{label} was trained on {entry.trained_on} of the {entry.people} people of fold {entry.fold} "
                     f"(one is {entry.example}), so it can't be tested on them; choose folds with --folds, or "
-                    "--allow-contaminated, which says so wherever the figures stand"
+                    "--allow-contaminated, which says so wherever the figures stand (ids are compared: if these "
+                    "are other people of the same names, give them other ids)"
                 )
     return found

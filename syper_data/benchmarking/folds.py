@@ -46,8 +46,9 @@ def fold_values(figures: FoldFigures) -> dict[str, float]:
     }
     found |= {f"fnmr@{a.point.target:g}": a.point.fnmr for a in verification.at if a.point.fnmr is not None}
     if searched is not None:
-        if searched.rank1 is not None and searched.rank5 is not None:
-            found |= {"rank1": searched.rank1.value, "rank5": searched.rank5.value}
+        for name, rank in (("rank1", searched.rank1), ("rank5", searched.rank5)):
+            if rank is not None:
+                found[name] = rank.value
         found |= {f"fnir@{a.target:g}": a.fnir.value for a in searched.at if a.fnir is not None}
     if figures.accuracy is not None:
         found["accuracy"] = figures.accuracy.mean

@@ -78,3 +78,4 @@ def command(source: str, out: Path, columns: tuple[str, ...], quiet: bool, **opt
             click.echo(f"fold {name}: {counts['identities_without_mated']} eyes have no mated comparison")
     for entry in made.unused:
         click.echo(f"{entry['images']} images not used: {entry['reason']} (first {entry['first']})")
+    click.echo(f"to use it: syper-data benchmark --protocol {out} --root {source} --model MODEL --out RESULTS")

@@ -162,6 +162,8 @@ def identification(
         ).reshape(-1, 2)
         cmc = tuple(found.cmc(min(CMC_RANKS, found.references)).tolist())
         rank1, rank5 = (estimate(float(found.cmc(r)[-1]), resampled[:, i]) for i, r in enumerate((1, 5)))
+        if found.references <= 5:  # everyone is among the first five
+            rank5 = None
     at: tuple[FnirAtFpir, ...] = ()
     if len(found.nonmated_top) and len(found.rank):
         independent = len(np.unique(identity[~found.mated]))

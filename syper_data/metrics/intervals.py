@@ -112,10 +112,14 @@ def subject_weights(subjects: int, repeats: int, seed: int = 0) -> Iterator[Floa
 
 
 def estimate(value: float, resampled: Floats | list[float]) -> Estimate:
-    """A figure with the percentile interval of its resampled values; those that are NaN don't count."""
+    """A figure with the percentile interval of its resampled values; those that are NaN don't count. An end
+    may be infinite."""
     values = np.asarray(resampled, np.float64)
     values = values[~np.isnan(values)]
     if not len(values):
         return Estimate(value, math.nan, math.nan)
-    low, high = np.quantile(values, QUANTILES)
+    if np.isfinite(values).all():
+        low, high = np.quantile(values, QUANTILES)
+    else:  # between a number and infinity lies nothing to interpolate
+        low, high = np.quantile(values, QUANTILES, method="inverted_cdf")
     return Estimate(value, min(value, float(low)), max(value, float(high)))

@@ -138,7 +138,9 @@ def _totals(request: Request, reading: Reading) -> Iterator[Finding]:
     if everything and isinstance(pictures, FolderPictures | SourcePictures):
         names = pictures.files if isinstance(pictures, FolderPictures) else {*pictures.rows, *pictures.failures}
         people = {name for fold in reading.folds for name in fold.subject_names}
-        found = [("images", len(names), expects.images), ("people", len(people), expects.subjects)]
+        found = [("images", len(names), expects.images)]
+        if request.folds == request.descriptor.folds:  # some folds need not show everybody
+            found.append(("people", len(people), expects.subjects))
     elif isinstance(pictures, FolderPictures) and not holds_table(request.place):
         files = (path for path in pictures.base.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
         found = [("image files", sum(1 for _ in files), expects.images)]

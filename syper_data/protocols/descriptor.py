@@ -23,6 +23,8 @@ READERS = (*PUBLISHED, "parquet", "generated")  # the last two are what the tool
 SPECTRA = ("vis", "nir")
 BASES = ("measured", "published")
 
+MADE = "protocol.yaml"  # what ``protocol make`` calls its descriptor
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _TEXTS = ("title", "dataset", "subset", "citation", "ask", "licence")
@@ -171,7 +173,8 @@ def shipped() -> dict[str, Path]:
 
 
 def find_descriptor(name: str | Path) -> Descriptor:
-    """A shipped descriptor by its name, or any by the path of its file (``*.yaml``).
+    """A shipped descriptor by its name, or any by the path of its file (``*.yaml``), or of the folder that
+    ``protocol make`` wrote.
 
     Raises:
         UsageError: no such name.
@@ -180,6 +183,8 @@ def find_descriptor(name: str | Path) -> Descriptor:
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
         return Descriptor.read(path)
+    if (path / MADE).is_file():
+        return Descriptor.read(path / MADE)
     known = shipped()
     if str(name) not in known:
         listed = ", ".join(known) or "none ships"

@@ -22,13 +22,13 @@ import yaml
 
 from syper_data.dataset.shards import file_sha256
 from syper_data.errors import InputError, SyperError
+from syper_data.protocols.descriptor import MADE
 from syper_data.protocols.pictures import name_fault
 from syper_data.protocols.protocol import Fold, ListedComparisons
 from syper_data.protocols.splitting import prove
 from syper_data.protocols.table import FOLD_NAME, ROLES, TESTED, ImageTable, Rule, digest, fold_of
 
 SCHEMA = "syper-protocol/1"
-DESCRIPTOR = "protocol.yaml"
 IMAGES = "images.parquet"
 ROLE_PREFIX = "fold"  # the column fold1 holds the roles in fold 1
 COLUMNS = ("name", "subject", "identity", "side", "spectrum", "sample", "source_id", "masked")
@@ -276,7 +276,7 @@ def _checked(descriptor: Path, options: dict[str, Any], name: str) -> Path:
 
 def _file(descriptor_or_dir: str | Path) -> Path:
     path = Path(descriptor_or_dir)
-    return path / DESCRIPTOR if path.is_dir() else path
+    return path / MADE if path.is_dir() else path
 
 
 def _first_line(error: BaseException) -> str:

@@ -21,10 +21,10 @@ import yaml
 import syper_data
 from syper_data.dataset.atomic import atomic_folder, output_errors
 from syper_data.errors import OutputError
+from syper_data.protocols.descriptor import MADE
 from syper_data.protocols.labels import MASKED
 from syper_data.protocols.parquet_format import (
     COLUMNS,
-    DESCRIPTOR,
     IMAGES,
     ROLE_PREFIX,
     SCHEMA,
@@ -68,7 +68,7 @@ def write_protocol(protocol: MadeProtocol, out: Path, *, csv: bool = False, ufpr
 
             write_ufpr(protocol, folder)
         text = yaml.safe_dump(descriptor, sort_keys=False, allow_unicode=True, width=110)
-        (folder / DESCRIPTOR).write_text(text, "utf-8")
+        (folder / MADE).write_text(text, "utf-8")
 
 
 def describe(protocol: MadeProtocol, *, lists: str | None, ufpr: bool) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def _is_there(out: Path, descriptor: dict[str, Any]) -> bool:
         if not any(out.iterdir()):
             out.rmdir()
             return False
-    if not (out / DESCRIPTOR).is_file():
+    if not (out / MADE).is_file():
         raise OutputError(f"{out}: holds other files; name a folder that is empty or new")
     there = read_descriptor(out)
     files = there["options"].pop("files", None)

@@ -127,3 +127,12 @@ def test_a_closed_set_has_no_open_set_figure_and_the_other_way_round() -> None:
     unknown = searches(SCORES[3:], PROBES[3:], REFERENCES)
     none = identification(unknown, PROBES[3:], PROBES[3:], repeats=5)
     assert (none.rank1, none.cmc, none.at) == (None, (), ())
+
+
+def test_among_five_references_nobody_can_miss_the_first_five() -> None:
+    few = identification(searches(SCORES[:3], PROBES[:3], REFERENCES), PROBES[:3], PROBES[:3], repeats=5)
+    assert few.rank1 is not None
+    assert few.rank5 is None
+    rng = np.random.default_rng(0)
+    many = searches(rng.random((6, 6)), np.arange(6), np.arange(6))
+    assert identification(many, np.arange(6), np.arange(6), repeats=5).rank5 is not None

@@ -96,3 +96,12 @@ def test_an_estimate_holds_its_value_and_skips_what_could_not_be_computed() -> N
     found = estimate(5.0, [1.0, math.nan, 2.0])
     assert (found.low, found.high) == (pytest.approx(1.025), 5.0)
     assert math.isnan(estimate(5.0, [math.nan]).low)
+
+
+def test_an_end_of_an_interval_may_be_infinite_and_nothing_else_is_made_of_that(
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    found = estimate(2.0, [1.0, 2.0, 3.0, *[math.inf] * 3])
+    assert (found.low, found.high) == (1.0, math.inf)
+    assert estimate(2.0, [1.0] * 90 + [3.0] * 9 + [math.inf]).high == 3.0
+    assert not list(recwarn)

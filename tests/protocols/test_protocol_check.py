@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from labelled_images import people, write_rows
 from published_layouts import UFPR_PAIRS_FILE, lfw_lines, lfw_photos, ufpr_copy, write_images, write_lines
 from syper_data.errors import InputError, UsageError
 from syper_data.protocols.check import ProtocolCheck, check_protocol
+from syper_data.protocols.making import make_protocol
 from syper_data.protocols.reading import list_sha256
 
 NAME = "ufpr-periocular-open"
@@ -85,3 +87,14 @@ def test_a_place_that_is_not_there_is_the_users_mistake(tmp_path: Path) -> None:
         check_protocol(NAME, tmp_path / "nowhere")
     with pytest.raises(UsageError, match=f"{NAME}: --root must say where the data lie; the data: on request"):
         check_protocol(NAME)
+
+
+def test_a_made_protocol_is_known_by_its_folder_and_one_fold_need_not_show_everybody(tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "eyes.parquet", people(9, 2))
+    make_protocol(source, out=tmp_path / "made", name="made", folds=3)
+    whole = check_protocol(tmp_path / "made", source)
+    one = check_protocol(tmp_path / "made", source, folds=["1"])
+    assert whole.complete
+    assert one.complete
+    assert any("9 people" in text for text in states(whole)["ok"])
+    assert not any(" people; " in text for text in states(one)["ok"])
