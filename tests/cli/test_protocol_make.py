@@ -37,8 +37,10 @@ def test_it_says_what_was_made_and_what_could_not_be_used(tmp_path: Path) -> Non
     assert "fold 1: 3 people to train on, 4 tested;" in done.output
     assert "1 eyes have no mated comparison" in done.output
     assert lines[-2] == "1 images not used: no subject is named (first eyes.parquet, row 37)"
-    assert lines[-1] == (
-        f"to use it: syper-data benchmark --protocol {tmp_path / 'made'} --root {source} --model MODEL --out RESULTS"
+    made = tmp_path / "made"
+    assert (
+        lines[-1]
+        == f"to use it: syper-data benchmark --protocol {made} --root {source} --model MODEL --out RESULTS"
     )
     quiet = CliRunner().invoke(command, [*arguments, "--quiet"], catch_exceptions=False)
     assert (quiet.exit_code, quiet.output) == (0, "")
