@@ -19,6 +19,7 @@ from small_recognizers import random_backbone
 from syper_data.recognition.config import BackboneConfig
 
 README = (REPOSITORY / "README.md").read_text("utf-8")
+PHOTOS = {"one": 400, "two": 640, "three": 480, "four": 560}  # two people to train on, two to test
 BLOCK = re.compile(r"^```(sh|python) example\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -47,7 +48,7 @@ def test_every_example_runs_in_order(tmp_path: Path) -> None:
     (tmp_path / "network.pkl").write_bytes(network_pickle(network))
     backbone = random_backbone(BackboneConfig("mobilefacenet", 112, 128))
     torch.save(backbone.state_dict(), tmp_path / "mobilefacenet.pth")
-    write_pictures(tmp_path / "photos", one=drawn_face(400), two=drawn_face(640))
+    write_pictures(tmp_path / "photos", **{name: drawn_face(side) for name, side in PHOTOS.items()})
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     blocks = BLOCK.findall(README)
     assert len(blocks) >= 6

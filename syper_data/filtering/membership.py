@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from syper_data.errors import UsageError
+from syper_data.errors import InputError, UsageError
 from syper_data.filtering.auditor import Auditor, SearchSettings, Sets
 from syper_data.filtering.embedding_set import EmbeddingSet
 from syper_data.filtering.overlap import split_reference
@@ -80,7 +80,8 @@ def membership(
 
     Raises:
         InputError: an empty set, another network's embeddings, held-out crops without a subject, a person or an
-            image in both real sets, a training crop whose person every auditor was trained on.
+            image in both real sets, a training crop whose person every auditor was trained on, an auditor
+            to which no held-out crop falls.
         UsageError: no held-out crops.
     """
     sets = [Sets.of(auditor) for auditor in auditors]
@@ -125,7 +126,12 @@ def _similarities(sets: Sequence[Sets], owners: Sequence[Rows], settings: Search
             if len(rows):
                 assert every is not None
                 values[rows] = settings.search(every.take(rows).vectors, one.synthetic.vectors, 1).similarity[:, 0]
-        if len(sets) > 1 and len(mine[1]):
+        if len(sets) > 1 and len(mine[0]):
+            if not len(mine[1]):
+                raise InputError(
+                    f"{one.synthetic.header.embedder_name} scores training crops and no held-out ones; give crops of "
+                    "more held-out people"
+                )
             middle, high = np.quantile(found[1][mine[1]], (0.5, 0.9))
             for values, rows in zip(found, mine, strict=True):
                 values[rows] = (values[rows] - middle) / max(high - middle, 1e-6)

@@ -114,7 +114,8 @@ def split_reference(
                 "allow_seen_identities"
             )
         free = free or list(range(len(identities)))
-        owner[subject] = free[int(identity_digest(subject)[:8], 16) % len(free)]
+        # other bits than those of the held-out share and of the halves, or all the held-out would go to one
+        owner[subject] = free[int(identity_digest(subject)[8:16], 16) % len(free)]
     return np.asarray([owner[str(s)] for s in subjects], np.int64)
 
 

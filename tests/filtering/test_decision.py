@@ -11,6 +11,7 @@ from simulated_people import People, embeddings, names
 from syper_data.errors import InputError, UsageError
 from syper_data.filtering.auditor import Auditor
 from syper_data.filtering.decision import Rule, excess, false_alarms
+from syper_data.imaging.holdout import is_held_out
 from syper_data.filtering.overlap import audit_overlap, split_reference
 from syper_data.filtering.threshold import DISJOINT, Calibration
 from syper_data.recognition.recognizer_file import identity_digest
@@ -157,3 +158,11 @@ def test_false_alarms_say_whether_the_people_set_the_threshold_themselves() -> N
     few = false_alarms(rule(values[:12], float(np.sort(values[:12])[-1])))
     assert not few.held_out
     assert few.rate.value == pytest.approx(1 / 12)
+
+
+def test_people_held_out_by_the_rule_are_shared_out_among_the_auditors() -> None:
+    """Both rules look at a digest of the id; with the same bits of it all held-out people went to one auditor."""
+    held_out = [name for name in names("p", 4000) if is_held_out(name, 0.1)]
+    for people in (held_out, names("p", 400)):
+        owner = split_reference(people, [frozenset(), frozenset()])
+        assert 0.4 < owner.mean() < 0.6
