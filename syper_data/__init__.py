@@ -9,8 +9,8 @@ into its vectors, ``convert_recognizer`` reads a published one. ``make_protocol`
 compared with which, ``open_protocol`` reads it, ``check_protocol`` says what a copy of the data lacks.
 ``benchmark`` measures recognizers on a protocol, ``rescore`` computes its figures again from the
 scores, ``leaderboard`` keeps them.
-``quantize`` makes a recognizer one of few bits and ``export_onnx`` a graph for integer runtimes of that,
-``bench_model`` measures both.
+``distill`` makes a recognizer with another one as its teacher, ``quantize`` one of few bits and ``export_onnx`` a
+graph for integer runtimes of that, ``bench_model`` measures both.
 Names and defaults are those of the command line, ``syper-data``.
 """
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from syper_data.publishing.export import export_hf
     from syper_data.publishing.release import release
     from syper_data.quantization.bench_model import bench_model
+    from syper_data.quantization.distill import distill
     from syper_data.quantization.onnx_export import export_onnx
     from syper_data.quantization.quantize import quantize
     from syper_data.recognition.checkpoint import convert_recognizer
@@ -56,6 +57,7 @@ __all__ = [
     "convert",
     "convert_recognizer",
     "crop",
+    "distill",
     "embed",
     "evaluate",
     "evaluate_recognizer",
@@ -84,6 +86,7 @@ _HOMES = {
     "convert": "syper_data.gan.convert",
     "convert_recognizer": "syper_data.recognition.checkpoint",
     "crop": "syper_data.cropping.crop",
+    "distill": "syper_data.quantization.distill",
     "embed": "syper_data.recognition.embeddings",
     "evaluate": "syper_data.evaluation.evaluate",
     "evaluate_recognizer": "syper_data.recognition.evaluation",

@@ -35,6 +35,7 @@ _STEPS: dict[str, dict[str, str]] = {
         "leaderboard": "Keep the figures of benchmarks, and the page that shows them.",
     },
     "Small recognizers": {
+        "distill": "Train a recognizer with a teacher, or on synthetic identities.",
         "quantize": "Make a recognizer of 2 to 8 bits, with images without labels.",
         "export-onnx": "Write a student file as ONNX, for integer runtimes.",
         "bench-model": "Measure a student's speed, size and memory against float32.",
