@@ -10,7 +10,7 @@ compared with which, ``open_protocol`` reads it, ``check_protocol`` says what a 
 ``benchmark`` measures recognizers on a protocol, ``rescore`` computes its figures again from the
 scores, ``leaderboard`` keeps them.
 ``distill`` makes a recognizer with another one as its teacher, ``quantize`` one of few bits and ``export_onnx`` a
-graph for integer runtimes of that, ``bench_model`` measures both.
+graph for integer runtimes of that, ``bench_model`` measures both. ``occlude`` draws over images, to test with.
 Names and defaults are those of the command line, ``syper-data``.
 """
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from syper_data.recognition.checkpoint import convert_recognizer
     from syper_data.recognition.embeddings import embed
     from syper_data.recognition.evaluation import evaluate_recognizer
+    from syper_data.recognition.occlusion.occlude import occlude
     from syper_data.recognition.training import train_recognizer
     from syper_data.reporting.report import report
     from syper_data.sampling.generate import generate
@@ -67,6 +68,7 @@ __all__ = [
     "generate",
     "leaderboard",
     "make_protocol",
+    "occlude",
     "open_protocol",
     "quantize",
     "release",
@@ -96,6 +98,7 @@ _HOMES = {
     "generate": "syper_data.sampling.generate",
     "leaderboard": "syper_data.benchmarking.leaderboard",
     "make_protocol": "syper_data.protocols.making",
+    "occlude": "syper_data.recognition.occlusion.occlude",
     "open_protocol": "syper_data.protocols.reading",
     "quantize": "syper_data.quantization.quantize",
     "release": "syper_data.publishing.release",

@@ -29,6 +29,7 @@ _STEPS: dict[str, dict[str, str]] = {
         "convert-recognizer": "Read a published recognizer's checkpoint without executing it.",
     },
     "Protocols": {
+        "occlude": "Draw glasses, hair, lids, masks over images, to test recognizers.",
         "protocol": "List, check and make protocols: which images are compared with which.",
         "benchmark": "Measure recognizers on a protocol, with intervals.",
         "rescore": "Compute a benchmark's figures again from its scores.",

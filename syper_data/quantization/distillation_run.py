@@ -23,7 +23,7 @@ from syper_data.recognition.batches import Labels, Lessons
 from syper_data.recognition.distillation import DistillConfig
 from syper_data.recognition.folding import fold_batch_norms
 from syper_data.recognition.occlusion.config import OcclusionConfig
-from syper_data.recognition.occlusion.occlude import occlude
+from syper_data.recognition.occlusion.image import occlude_image
 from syper_data.recognition.recipe import RecognizerRecipe
 from syper_data.recognition.recognizer_file import RecognizerFile
 from syper_data.recognition.training_run import Batch, RecognizerRun
@@ -91,7 +91,7 @@ class DistillationRun(RecognizerRun):
         if self.distill.occludes:
             occlusion = self.distill.occlusion
             seeds = [(recipe.seed, _TRAINED, self.step, row) for row in rows]
-            over = [occlude(p, occlusion, seed)[0] for p, seed in zip(pixels, seeds, strict=True)]
+            over = [occlude_image(p, occlusion, seed)[0] for p, seed in zip(pixels, seeds, strict=True)]
             rng.set_state(state)
             shown = augment(self._stacked(over), largest, count, recipe.augment, rng, self.team)
         return Batch(_resized(shown, size), self._labels(rows), self._taught(clean))
@@ -124,7 +124,7 @@ class DistillationRun(RecognizerRun):
         if self.distill.occludes:
             config: OcclusionConfig = replace(self.distill.occlusion, share=1.0)
             seeds = [(self.recipe.seed, _WATCHED, i) for i in range(len(pixels))]
-            over = [occlude(p, config, seed)[0] for p, seed in zip(pixels, seeds, strict=True)]
+            over = [occlude_image(p, config, seed)[0] for p, seed in zip(pixels, seeds, strict=True)]
             kinds["occluded_agreement"] = over
         network, size, found = self.backbone.eval(), self.recipe.backbone.input_size, dict[str, list[Tensor]]()
         for start in range(0, len(pixels), _BLOCK):

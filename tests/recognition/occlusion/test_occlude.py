@@ -1,131 +1,107 @@
-"""Occlusions: seeded, where they belong, and never anything but an image."""
+"""A source with something drawn over it, as a data set that a protocol can be made of."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from drawn_crops import drawn_eye
-from syper_data.cropping.geometry import ARCFACE_112
-from syper_data.errors import ConfigError, InputError
-from syper_data.recognition.occlusion.config import EYE_KINDS, KINDS, ORDER, OcclusionConfig
-from syper_data.recognition.occlusion.drawing import cover, oval
+from drawn_crops import png
+from small_recognizer_training import people
+from syper_data.errors import ConfigError, InputError, SyperError
+from syper_data.imaging.source import SourceImage, read_images
+from syper_data.protocols.making import make_protocol
 from syper_data.recognition.occlusion.occlude import occlude
 
-SIDE = 48
-EYE = drawn_eye(3, SIDE)
+
+def write(path: Path, images: Iterable[SourceImage]) -> Path:
+    rows = [
+        {
+            "image": {"bytes": png(image.pixels), "path": f"{i}.png"},
+            "subject": image.subject,
+            "side": image.side,
+            "sample": image.sample,
+            "spectrum": "vis",
+        }
+        for i, image in enumerate(images)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
 
 
-def only(kind: str, share: float = 1.0) -> OcclusionConfig:
-    return OcclusionConfig((kind,), share, 1)
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return write(tmp_path / "eyes.parquet", people(6, samples=3))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_same_seed_gives_the_same_picture_and_another_seed_another(kind: str) -> None:
-    first, kinds = occlude(EYE, only(kind), (7, 1))
-    assert kinds == (kind,)
-    assert np.array_equal(first, occlude(EYE, only(kind), (7, 1))[0])
-    assert not np.array_equal(first, occlude(EYE, only(kind), (7, 2))[0])
-    assert first.dtype == np.uint8
-    assert first.shape == EYE.shape
-    assert (first != EYE).any(axis=2).mean() > 0.005
+def masked(folder: Path) -> list[bool]:
+    return [bool(m) for m in pq.read_table(folder / "data").column("masked").to_pylist()]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_grey_image_stays_grey_and_the_given_one_is_left_alone(kind: str) -> None:
-    grey = np.repeat(EYE[:, :, :1], 3, axis=2)
-    before = grey.copy()
-    for seed in range(4):
-        found = occlude(grey, only(kind), (seed,))[0]
-        assert (found[:, :, :1] == found).all()
-    assert np.array_equal(grey, before)
+def test_every_image_stands_there_clean_and_occluded_with_its_labels(source: Path, tmp_path: Path) -> None:
+    out = occlude(source, tmp_path / "out", kinds=("hair",), seed=3)
+    originals, found = list(read_images(source)), list(read_images(out))
+    assert masked(out) == [False, True] * len(originals)
+    for original, clean, over in zip(originals, found[::2], found[1::2], strict=True):
+        assert np.array_equal(original.pixels, clean.pixels)
+        assert not np.array_equal(original.pixels, over.pixels)
+        for name in ("subject", "side", "sample", "spectrum"):
+            assert getattr(original, name) == getattr(clean, name) == getattr(over, name)
+    assert len({image.source_id for image in found}) == len(found)
 
 
-def test_the_picture_is_much_the_same_at_another_size() -> None:
-    large = np.full((96, 96, 3), 128, np.uint8)
-    small = np.full((48, 48, 3), 128, np.uint8)
-    for kind in ("glasses", "glare"):
-        for seed in range(3):
-            fine = occlude(large, only(kind), (seed,))[0].reshape(48, 2, 48, 2, 3).mean((1, 3))
-            coarse = occlude(small, only(kind), (seed,))[0]
-            assert np.abs(fine - coarse).mean() < 4, (kind, seed)
+def test_a_right_eye_is_drawn_over_as_its_mirror_image(tmp_path: Path) -> None:
+    left = people(1, samples=1)[0]
+    right = SourceImage(left.pixels[:, ::-1].copy(), "there", subject="a", side="image_right", sample="0")
+    one = list(read_images(occlude(write(tmp_path / "l.parquet", [left]), tmp_path / "l", kinds=("glasses",))))
+    other = list(read_images(occlude(write(tmp_path / "r.parquet", [right]), tmp_path / "r", kinds=("glasses",))))
+    assert np.array_equal(one[1].pixels, other[1].pixels[:, ::-1])
 
 
-def test_the_share_says_how_many_images_are_occluded_and_the_others_are_as_they_were() -> None:
-    config = OcclusionConfig(("patch",), 0.3, 1)
-    found = [occlude(EYE, config, (seed,)) for seed in range(200)]
-    occluded = [kinds for _, kinds in found if kinds]
-    assert 40 <= len(occluded) <= 80
-    assert all(pixels is EYE for pixels, kinds in found if not kinds)
-    assert not any(kinds for _, kinds in (occlude(EYE, only("hair", 0.0), (seed,)) for seed in range(20)))
+def test_a_share_occludes_some_and_writes_each_once_and_a_protocol_compares_across(
+    source: Path, tmp_path: Path
+) -> None:
+    out = occlude(source, tmp_path / "out", share=0.5, seed=1)
+    flags = masked(out)
+    assert len(flags) == 36
+    assert 8 < sum(flags) < 28
+    made = make_protocol(out, out=tmp_path / "protocol", across="masked", folds=1)
+    (fold,) = made.folds
+    photos = [name.removesuffix("-occluded") for name in fold.images]
+    assert len(set(photos)) == len(photos)
 
 
-def test_several_kinds_lie_over_each_other_from_the_eye_outwards() -> None:
-    config = OcclusionConfig(EYE_KINDS, 1.0, 3)
-    found = {occlude(EYE, config, (seed,))[1] for seed in range(30)}
-    assert {len(kinds) for kinds in found} == {1, 2, 3}
-    assert all(list(kinds) == sorted(kinds, key=ORDER.index) for kinds in found)
-    assert {kind for kinds in found for kind in kinds} == set(EYE_KINDS)
+def test_the_same_call_gives_the_same_bytes_and_is_not_repeated(source: Path, tmp_path: Path) -> None:
+    first, second = (occlude(source, tmp_path / name, seed=5, most=2) for name in ("a", "b"))
+    shards = [next((folder / "data").iterdir()) for folder in (first, second)]
+    assert shards[0].read_bytes() == shards[1].read_bytes()
+    written = shards[0].stat().st_mtime_ns
+    assert occlude(source, first, seed=5, most=2) == first
+    assert shards[0].stat().st_mtime_ns == written
+    with pytest.raises(InputError, match="holds other occlusions or another source; choose another folder"):
+        occlude(source, first, seed=6, most=2)
 
 
-def test_a_closing_lid_changes_the_eye_and_nothing_at_the_edges() -> None:
-    for seed in range(8):
-        changed = (occlude(EYE, only("lid"), (seed,))[0] != EYE).any(axis=2)
-        assert changed[SIDE // 2 - 4 : SIDE // 2 + 2, SIDE // 3 : -SIDE // 3].mean() > 0.5
-        assert not changed[: SIDE // 5].any()
-        assert not changed[-SIDE // 4 :].any()
-        assert not changed[:, : SIDE // 6].any()
-
-
-def test_a_mask_covers_mouth_and_nose_and_leaves_the_eyes() -> None:
-    face = np.full((112, 112, 3), 128, np.uint8)
-    for seed in range(12):
-        changed = (occlude(face, only("mask"), (seed,))[0] != face).any(axis=2)
-        points = ARCFACE_112.astype(int)
-        assert all(changed[y, x] for x, y in points[2:]), seed
-        assert not any(changed[y - 6 : y + 2, x - 8 : x + 9].any() for x, y in points[:2])
-
-
-def test_a_mask_follows_its_landmarks() -> None:
-    face = np.full((112, 112, 3), 128, np.uint8)
-    turned = np.stack([ARCFACE_112[:, 1], 112 - ARCFACE_112[:, 0]], 1)  # a quarter turn
-    upright = (occlude(face, only("mask"), (4,))[0] != face).any(axis=2)
-    lying = (occlude(face, only("mask"), (4,), landmarks=turned)[0] != face).any(axis=2)
-    assert (np.rot90(upright) == lying).mean() > 0.97
-
-
-@pytest.mark.parametrize(
-    "landmarks", [np.zeros((5, 2)), np.full((5, 2), np.nan), np.ones((4, 2))], ids=["one place", "nan", "four"]
-)
-def test_landmarks_that_no_face_has_are_refused(landmarks: object) -> None:
-    with pytest.raises(InputError, match="landmarks"):
-        occlude(EYE, only("mask"), (0,), landmarks=landmarks)
-
-
-def test_shapes_are_antialiased() -> None:
-    disc = cover(64, [oval((0.5, 0.5), (0.3, 0.3))])
-    assert disc.sum() / 64**2 == pytest.approx(np.pi * 0.09, rel=0.03)
-    assert ((disc > 0.05) & (disc < 0.95)).sum() > 60
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"kinds": ()}, "occlusion.kinds is"),
-        ({"kinds": "hair"}, "occlusion.kinds is 'hair'"),
-        ({"kinds": ("hair", "hair")}, "different kinds"),
-        ({"kinds": ("scarf",)}, "names 'scarf': must be of glasses"),
-        ({"share": 1.5}, "occlusion.share is 1.5"),
-        ({"share": float("nan")}, "occlusion.share is nan"),
-        ({"most": 0}, "occlusion.most is 0"),
-    ],
-)
-def test_settings_out_of_range_are_refused(values: dict[str, object], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        OcclusionConfig(**values)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("shape", [(8, 9, 3), (8, 8, 1), (8, 8)])
-def test_what_is_no_square_colour_image_is_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(InputError, match="an image to occlude is uint8"):
-        occlude(np.zeros(shape, np.uint8), OcclusionConfig(), (0,))
+def test_mistakes_are_one_line_and_write_nothing(source: Path, tmp_path: Path) -> None:
+    flat = write(tmp_path / "flat.parquet", [SourceImage(np.zeros((8, 9, 3), np.uint8), "", subject="a")])
+    wrong: list[tuple[Path, dict[str, Any], type[SyperError], str]] = [
+        (source, {"kinds": ("scarf",)}, ConfigError, "names 'scarf'"),
+        (source, {"share": 1.5}, ConfigError, r"--share is 1\.5"),
+        (source, {"seed": -1}, ConfigError, "--seed is -1"),
+        (source, {"most": 0}, ConfigError, "most is 0"),
+        (flat, {}, InputError, "flat.parquet, row 0: 9x8 pixels, a crop is square"),
+        (tmp_path / "no", {}, InputError, "no such file or folder"),
+    ]
+    for given, options, kind, message in wrong:
+        with pytest.raises(kind, match=message):
+            occlude(given, tmp_path / "out", **options)
+        assert not list((tmp_path / "out").rglob("*.parquet"))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="mine: holds something else"):
+        occlude(source, tmp_path / "mine")
