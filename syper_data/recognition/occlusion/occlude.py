@@ -20,6 +20,7 @@ from syper_data.errors import InputError, OutputError, naming_options
 from syper_data.gan.config import check_number, check_whole
 from syper_data.imaging.codec import encode
 from syper_data.imaging.source import METADATA_COLUMNS, ImageSource, SourceImage, read_images
+from syper_data.imaging.subjects import by_folder
 from syper_data.recognition.occlusion.config import EYE_KINDS, OcclusionConfig
 from syper_data.recognition.occlusion.image import occlude_image
 
@@ -58,7 +59,8 @@ def occlude(
     """Write every image of a source twice, clean and occluded, or (``share``) once, that share of them occluded.
 
     ``kinds`` are those of :class:`OcclusionConfig` (default: all for eye crops; ``mask`` is for aligned faces); 1
-    to ``most`` of them lie over an image. Labels are kept; the columns ``masked``, which
+    to ``most`` of them lie over an image. Labels are kept (a folder of folders names
+    the subjects); the columns ``masked``, which
     ``make_protocol(across="masked")`` reads, and ``occlusions`` are added. With ``share`` no image is compared
     with its own copy. The same source and seed give the same pixels. Writes ``data/`` into ``out``, and returns
     that; the same call again writes nothing.
@@ -87,7 +89,9 @@ def occlude(
         if _is_done(out, plan):
             return out
         remove_leftovers(out)
-        _write(out / SHARD, plan, _rows(read_images(source, columns), config, share is None, seed))
+        images = read_images(source, columns)
+        images = by_folder(images) if opened.pictures else images
+        _write(out / SHARD, plan, _rows(images, config, share is None, seed))
     return out
 
 

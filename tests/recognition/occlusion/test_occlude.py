@@ -63,6 +63,15 @@ def test_a_right_eye_is_drawn_over_as_its_mirror_image(tmp_path: Path) -> None:
     assert np.array_equal(one[1].pixels, other[1].pixels[:, ::-1])
 
 
+def test_a_folder_of_folders_names_the_subjects_and_a_flat_one_nobody(tmp_path: Path) -> None:
+    for name in ("deep/a/1.png", "deep/b/2.png", "flat/1.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(png(people(1)[0].pixels))
+    deep, flat = (list(read_images(occlude(tmp_path / n, tmp_path / f"{n}-out"))) for n in ("deep", "flat"))
+    assert [image.subject for image in deep] == ["a", "a", "b", "b"]
+    assert [image.subject for image in flat] == [None, None]
+
+
 def test_a_share_occludes_some_and_writes_each_once_and_a_protocol_compares_across(
     source: Path, tmp_path: Path
 ) -> None:
