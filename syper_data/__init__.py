@@ -9,8 +9,8 @@ into its vectors, ``convert_recognizer`` reads a published one. ``make_protocol`
 compared with which, ``open_protocol`` reads it, ``check_protocol`` says what a copy of the data lacks.
 ``benchmark`` measures recognizers on a protocol, ``rescore`` computes its figures again from the
 scores, ``leaderboard`` keeps them.
-``quantize`` makes a recognizer one of few bits and ``export_onnx`` a graph for integer runtimes of that,
-``bench_model`` measures both.
+``distill`` makes a recognizer with another one as its teacher, ``quantize`` one of few bits and ``export_onnx`` a
+graph for integer runtimes of that, ``bench_model`` measures both. ``occlude`` draws over images, to test with.
 Names and defaults are those of the command line, ``syper-data``.
 """
 
@@ -35,11 +35,13 @@ if TYPE_CHECKING:
     from syper_data.publishing.export import export_hf
     from syper_data.publishing.release import release
     from syper_data.quantization.bench_model import bench_model
+    from syper_data.quantization.distill import distill
     from syper_data.quantization.onnx_export import export_onnx
     from syper_data.quantization.quantize import quantize
     from syper_data.recognition.checkpoint import convert_recognizer
     from syper_data.recognition.embeddings import embed
     from syper_data.recognition.evaluation import evaluate_recognizer
+    from syper_data.recognition.occlusion.occlude import occlude
     from syper_data.recognition.training import train_recognizer
     from syper_data.reporting.report import report
     from syper_data.sampling.generate import generate
@@ -56,6 +58,7 @@ __all__ = [
     "convert",
     "convert_recognizer",
     "crop",
+    "distill",
     "embed",
     "evaluate",
     "evaluate_recognizer",
@@ -65,6 +68,7 @@ __all__ = [
     "generate",
     "leaderboard",
     "make_protocol",
+    "occlude",
     "open_protocol",
     "quantize",
     "release",
@@ -84,6 +88,7 @@ _HOMES = {
     "convert": "syper_data.gan.convert",
     "convert_recognizer": "syper_data.recognition.checkpoint",
     "crop": "syper_data.cropping.crop",
+    "distill": "syper_data.quantization.distill",
     "embed": "syper_data.recognition.embeddings",
     "evaluate": "syper_data.evaluation.evaluate",
     "evaluate_recognizer": "syper_data.recognition.evaluation",
@@ -93,6 +98,7 @@ _HOMES = {
     "generate": "syper_data.sampling.generate",
     "leaderboard": "syper_data.benchmarking.leaderboard",
     "make_protocol": "syper_data.protocols.making",
+    "occlude": "syper_data.recognition.occlusion.occlude",
     "open_protocol": "syper_data.protocols.reading",
     "quantize": "syper_data.quantization.quantize",
     "release": "syper_data.publishing.release",

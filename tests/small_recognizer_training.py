@@ -8,6 +8,7 @@ import numpy as np
 
 from drawn_crops import drawn_eye
 from syper_data.imaging.source import SourceImage
+from syper_data.recognition.batches import LabelledLessons
 from syper_data.recognition.config import BackboneConfig
 from syper_data.recognition.eyes import TrainingData, load_eyes
 from syper_data.recognition.margins import MarginConfig
@@ -57,4 +58,4 @@ def load(recipe: RecognizerRecipe = RECIPE, **changes: int) -> TrainingData:
 
 
 def make_run(recipe: RecognizerRecipe = RECIPE, **changes: int) -> RecognizerRun:
-    return RecognizerRun(recipe, load(recipe, **changes).training)
+    return RecognizerRun(recipe, LabelledLessons(load(recipe, **changes).training, recipe))

@@ -29,12 +29,14 @@ _STEPS: dict[str, dict[str, str]] = {
         "convert-recognizer": "Read a published recognizer's checkpoint without executing it.",
     },
     "Protocols": {
+        "occlude": "Draw glasses, hair, lids, masks over images, to test recognizers.",
         "protocol": "List, check and make protocols: which images are compared with which.",
         "benchmark": "Measure recognizers on a protocol, with intervals.",
         "rescore": "Compute a benchmark's figures again from its scores.",
         "leaderboard": "Keep the figures of benchmarks, and the page that shows them.",
     },
     "Small recognizers": {
+        "distill": "Train a recognizer with a teacher, or on synthetic identities.",
         "quantize": "Make a recognizer of 2 to 8 bits, with images without labels.",
         "export-onnx": "Write a student file as ONNX, for integer runtimes.",
         "bench-model": "Measure a student's speed, size and memory against float32.",

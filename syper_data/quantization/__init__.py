@@ -7,4 +7,6 @@ bit-packed network that embeds as the recognizer does. Start at :func:`quantize.
 first ranges; ``recipe`` and ``presets`` say how it is trained, ``images`` with what, ``quantization_run`` is a
 step;
 ``packing`` and ``student_file`` are the artefact, ``onnx_export`` its form for integer runtimes.
+
+``distill`` and ``distillation_run`` train a new recognizer, not rounded, with a teacher.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from syper_data.execution.run_files import read_recipe_values
 from syper_data.gan.config import check_number, check_positive, check_whole
 from syper_data.quantization.bits import LEAST, MOST, BitsConfig
 from syper_data.recognition.augment import AugmentConfig
+from syper_data.recognition.distillation import refuse_unknown
 from syper_data.recognition.recipe import OptimiserConfig, ScheduleConfig
 
 LOSSES = ("mse", "cosine")
@@ -161,7 +162,7 @@ class QuantizationRecipe:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> QuantizationRecipe:
         """Read a dictionary; an unknown key is a :class:`ConfigError`."""
-        _refuse_unknown(values, cls, "")
+        refuse_unknown(values, cls, "")
         parts: dict[str, Any] = {
             name: _part(name, kind, values[name]) for name, kind in _PARTS.items() if name in values
         }
@@ -217,11 +218,5 @@ def _mapping(name: str, content: object) -> dict[str, Any]:
 
 def _part(name: str, kind: type, content: object) -> Any:
     values = _mapping(name, content)
-    _refuse_unknown(values, kind, name + ".")
+    refuse_unknown(values, kind, name + ".")
     return kind(**values)
-
-
-def _refuse_unknown(values: Mapping[str, Any], kind: type, prefix: str) -> None:
-    unknown = sorted(set(values) - {f.name for f in fields(kind)}, key=str)
-    if unknown:
-        raise ConfigError(f"unknown recipe field {prefix + str(unknown[0])!r}")

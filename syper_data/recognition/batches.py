@@ -2,13 +2,57 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
-from syper_data.recognition.recipe import SamplingConfig
+from syper_data.recognition.eyes import Eyes
+from syper_data.recognition.recipe import RecognizerRecipe, SamplingConfig
 
 Labels = np.ndarray[Any, np.dtype[np.int64]]
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+class Lessons(Protocol):
+    """What a run trains on. ``count`` is how many images there are, None for no end; ``classes`` is 0 where nobody
+    says who is on them; ``sha256`` is their digest."""
+
+    count: int | None
+    classes: int
+    sha256: str
+
+    def images(self, step: int, rows: Sequence[int]) -> list[Pixels]:
+        """These rows of the batch of a step, each uint8 [s, s, 3]: a function of step and row alone."""
+        ...
+
+    def labels(self, step: int, rows: Sequence[int]) -> Labels:
+        """Their classes.  # int64 [n]"""
+        ...
+
+
+class LabelledLessons:
+    """Labelled eyes in the order of :class:`Batches`; see :class:`Lessons`."""
+
+    def __init__(self, eyes: Eyes, recipe: RecognizerRecipe) -> None:
+        self.count: int | None = len(eyes)
+        self.classes, self.sha256 = eyes.classes, eyes.sha256
+        self._eyes = eyes
+        self._batches = Batches(recipe.sampling, eyes.labels, recipe.seed)
+        self._step, self._rows = -1, [0]
+
+    def images(self, step: int, rows: Sequence[int]) -> list[Pixels]:
+        """See :class:`Lessons`."""
+        return [self._eyes.pixels[i] for i in self._chosen(step, rows)]
+
+    def labels(self, step: int, rows: Sequence[int]) -> Labels:
+        """See :class:`Lessons`."""
+        return self._eyes.labels[self._chosen(step, rows)]
+
+    def _chosen(self, step: int, rows: Sequence[int]) -> list[int]:
+        if step != self._step:
+            self._step, self._rows = step, self._batches.rows(step)
+        return [self._rows[row] for row in rows]
 
 
 class Batches:

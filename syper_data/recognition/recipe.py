@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from syper_data.execution.run_files import read_recipe_values
 from syper_data.gan.config import check_number, check_positive, check_whole
 from syper_data.recognition.augment import AugmentConfig
 from syper_data.recognition.config import STRIDE, BackboneConfig
+from syper_data.recognition.distillation import DistillConfig, refuse_unknown
 from syper_data.recognition.margins import CONTRASTIVE, MarginConfig
 
 SPECTRA = ("vis", "nir")
@@ -116,7 +117,8 @@ class RecognizerRecipe:
     ``two_classes``? The length is ``steps``, or ``epochs`` (as many images as the data have, each).
     ``stages`` train at smaller sizes first, which a ``pooling`` head allows; the last is the
     backbone's ``input_size``. The log gets a line, and the run a checkpoint, every ``snapshot_steps``;
-    ``validation_images`` is how many images of held-out subjects are compared then.
+    ``validation_images`` is how many images of held-out subjects are compared then. ``distill`` says what part a
+    teacher has, for :func:`syper_data.distill`.
     """
 
     name: str
@@ -136,6 +138,7 @@ class RecognizerRecipe:
     snapshot_steps: int = 200
     validation_images: int = 600
     description: str = ""
+    distill: DistillConfig | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -188,19 +191,21 @@ class RecognizerRecipe:
         values = {**asdict(self), "backbone": self.backbone.to_dict()}
         values["stages"] = [asdict(stage) for stage in self.stages]
         values["schedule"]["milestones"] = list(self.schedule.milestones)
-        return {
-            name: value for name, value in values.items() if name not in ("steps", "epochs") or value is not None
-        }
+        values["distill"] = None if self.distill is None else self.distill.to_dict()
+        optional = ("steps", "epochs", "distill")
+        return {name: value for name, value in values.items() if name not in optional or value is not None}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> RecognizerRecipe:
         """Read a dictionary; an unknown or missing key is a :class:`ConfigError`."""
-        _refuse_unknown(values, cls, "")
+        refuse_unknown(values, cls, "")
         for name in ("name", "spectrum", "backbone", "both_eyes"):
             if name not in values:
                 raise ConfigError(f"the recipe has no {name!r}")
         parts = {name: _read_part(name, kind, values[name]) for name, kind in _PARTS.items() if name in values}
         parts["backbone"] = BackboneConfig.from_dict(_mapping("backbone", values["backbone"]))
+        if values.get("distill") is not None:
+            parts["distill"] = DistillConfig.from_dict(_mapping("distill", values["distill"]))
         stages = values.get("stages", ())
         if not isinstance(stages, list | tuple):
             raise ConfigError(f"stages is {stages!r}: must be a list")
@@ -248,13 +253,7 @@ def _mapping(name: str, content: object) -> dict[str, Any]:
 
 def _read_part(name: str, kind: type, content: object) -> Any:
     values = _mapping(name, content)
-    _refuse_unknown(values, kind, name + ".")
+    refuse_unknown(values, kind, name + ".")
     if kind is Stage and set(values) != {"until", "size"}:
         raise ConfigError("each of the stages has until and size")
     return kind(**values)
-
-
-def _refuse_unknown(values: dict[str, Any], kind: type, prefix: str) -> None:
-    unknown = sorted(set(values) - {f.name for f in fields(kind)}, key=str)
-    if unknown:
-        raise ConfigError(f"unknown recipe field {prefix + str(unknown[0])!r}")

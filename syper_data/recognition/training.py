@@ -25,8 +25,9 @@ from syper_data.execution.team import Team
 from syper_data.imaging.holdout import is_held_out
 from syper_data.imaging.source import ImageSource, SourceImage, read_images
 from syper_data.imaging.subjects import by_folder, one_half, only_subjects, read_subjects
+from syper_data.recognition.batches import LabelledLessons
 from syper_data.recognition.bundled import WEIGHTS
-from syper_data.recognition.eyes import TrainingData, load_eyes
+from syper_data.recognition.eyes import Eyes, load_eyes
 from syper_data.recognition.recipe import RecognizerRecipe
 from syper_data.recognition.recognizer_file import identity_digest, write_recognizer
 from syper_data.recognition.training_run import RecognizerRun
@@ -67,7 +68,7 @@ def train_recognizer(
     Raises:
         InputError: unusable crops or list of subjects, or ``out`` holds a run of another recipe or other data.
         ConfigError: the recipe makes no sense, or its batch does not divide over the processes.
-        UsageError: a half or a share out of range.
+        UsageError: a half or a share out of range, or a recipe that needs a teacher.
         LockedError: another process is training into ``out``.
         SyperError: the loss is not finite; the last checkpoint stays as it is.
         OutputError: the disk is full; the last checkpoint stays as it is.
@@ -76,7 +77,9 @@ def train_recognizer(
     if not isinstance(recipe, RecognizerRecipe):
         recipe = RecognizerRecipe.read(Path(recipe))
     wanted = read_subjects(subjects) if isinstance(subjects, str | Path) else subjects
-    sources = [_chosen(images, wanted, subjects_half) for images in _sources(data, columns)]
+    if recipe.distill is not None:
+        raise UsageError(f"the recipe {recipe.name} has a distill section: train with syper-data distill --recipe")
+    sources = [_chosen(images, wanted, subjects_half) for images in labelled_sources(data, columns)]
     held_out = None if holdout is None else partial(is_held_out, share=holdout)
     if holdout is not None:
         is_held_out("", holdout)  # a share out of range is said before anything is read
@@ -88,7 +91,9 @@ def train_recognizer(
         size, at_least = recipe.backbone.input_size, recipe.sampling.at_least
         eyes = load_eyes(sources, size, recipe.both_eyes, at_least=at_least, held_out=held_out)
         eyes.summary.update(subjects_half=subjects_half, holdout=holdout)
-        folder = RecognizerFolder(out, RecognizerRun(recipe, eyes.training), eyes, report if team.leads else None)
+        run = RecognizerRun(recipe, LabelledLessons(eyes.training, recipe))
+        known = [identity_digest(subject) for subject in eyes.training.subjects]
+        folder = RecognizerFolder(out, run, eyes.summary, known, report if team.leads else None, eyes.validation)
         folder.resume()
         team.wait()  # nothing is written before everyone has read
         folder.begin()
@@ -97,9 +102,10 @@ def train_recognizer(
         return out / WEIGHTS
 
 
-def _sources(
+def labelled_sources(
     data: Source | Sequence[str | Path], columns: Mapping[str, str] | None
 ) -> list[Iterable[SourceImage]]:
+    """One source of labelled images, several of them, or the images themselves."""
     if isinstance(data, str | Path):
         data = [data]
     given = list(data)
@@ -131,8 +137,18 @@ def _chosen(
 class RecognizerFolder:
     """A run and the folder that it is written to."""
 
-    def __init__(self, path: Path, run: RecognizerRun, eyes: TrainingData, report: Report | None) -> None:
-        self.path, self.run, self.eyes = path, run, eyes
+    def __init__(
+        self,
+        path: Path,
+        run: RecognizerRun,
+        summary: Mapping[str, Any],
+        identities: Iterable[str] | None,
+        report: Report | None,
+        validation: Eyes | None = None,
+    ) -> None:
+        """``summary`` says what is trained on, ``identities`` are digests of whom (None: nobody knows)."""
+        self.path, self.run, self.summary, self.validation = path, run, summary, validation
+        self._identities = identities
         self._report = report or (lambda line: None)
         self._lines: list[str] = []
         self._seconds = 0.0  # of training, before this process
@@ -157,7 +173,7 @@ class RecognizerFolder:
         if dict(state["recipe"]) != self.run.recipe.to_dict():
             raise InputError(f"{self.path}: holds a run of another recipe; choose another --out")
         theirs = (state["data_sha256"], state["validation_sha256"])
-        if theirs != (self.eyes.summary["sha256"], self.eyes.summary["validation_sha256"]):
+        if theirs != (self.summary["sha256"], self.summary.get("validation_sha256")):
             raise InputError(
                 f"{self.path}: holds a run on other images or subjects; give the same --data, --subjects, "
                 "--subjects-half and --holdout, or choose another --out"
@@ -165,7 +181,7 @@ class RecognizerFolder:
 
     def begin(self) -> None:
         """Write what is known before the first step, and report it."""
-        summary = self.eyes.summary
+        summary = self.summary
         if self.run.team.leads:
             write_atomically(self.path / "recipe.yaml", self.run.recipe.write_text())
             write_atomically(self.path / "data.json", json.dumps(summary, indent=1) + "\n")
@@ -205,17 +221,22 @@ class RecognizerFolder:
         run = self.run
         if not run.finite():
             raise self._stopped(f"training diverged at step {run.step} (weights are not finite)")
-        if self.eyes.validation is not None:
-            compared = self.eyes.validation.first(run.recipe.validation_images)
-            line |= {k: round(v, 5) for k, v in validate(run.backbone, compared, run.device).items()}
+        line |= {k: round(v, 5) for k, v in self._compared().items()}
         self._lines.append(json.dumps(line))
         buffer = io.BytesIO()  # torch.save itself hides a full disk behind a RuntimeError
-        extra = {"validation_sha256": self.eyes.summary["validation_sha256"], "seconds": line["seconds"]}
+        extra = {"validation_sha256": self.summary.get("validation_sha256"), "seconds": line["seconds"]}
         torch.save({**run.state(), **extra}, buffer)
         self._write_weights()
         write_atomically(self.path / _LOG, "".join(text + "\n" for text in self._lines))
         write_atomically(self.path / _CHECKPOINT, buffer.getvalue())
         self._report(line)
+
+    def _compared(self) -> dict[str, float]:
+        """How well the network does on what it is not trained on, for the log."""
+        if self.validation is None:
+            return {}
+        run = self.run
+        return validate(run.backbone, self.validation.first(run.recipe.validation_images), run.device)
 
     def _write_weights(self) -> None:
         recipe, run = self.run.recipe, self.run
@@ -225,7 +246,7 @@ class RecognizerFolder:
             "recipe": recipe.name,
             "seed": recipe.seed,
             "both_eyes": recipe.both_eyes,
-            **{k: v for k, v in self.eyes.summary.items() if v is not None},
+            **{k: v for k, v in self.summary.items() if v is not None},
         }
         write_recognizer(
             self.path / WEIGHTS,
@@ -233,6 +254,6 @@ class RecognizerFolder:
             recipe.backbone,
             name=recipe.name,
             spectrum=recipe.spectrum,
-            identities=[identity_digest(subject) for subject in self.eyes.training.subjects],
+            identities=self._identities,
             summary=summary,
         )

@@ -8,6 +8,8 @@ and gradients are checked before they change a weight.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,11 +20,20 @@ from syper_data.errors import ConfigError, DivergedError
 from syper_data.execution.team import Team, join_batch_norms
 from syper_data.recognition.augment import augment
 from syper_data.recognition.backbones import build_backbone
-from syper_data.recognition.batches import Batches
-from syper_data.recognition.eyes import Eyes
-from syper_data.recognition.margins import build_head, draw_margins
+from syper_data.recognition.batches import Lessons, Pixels
+from syper_data.recognition.margins import Judged, build_head, draw_margins
 from syper_data.recognition.prelu import quicken_prelus
 from syper_data.recognition.recipe import RecognizerRecipe, ScheduleConfig
+
+
+@dataclass(frozen=True)
+class Batch:
+    """This process's images float32 [n, 3, s, s] in [-1, 1] of a step, their classes int64 [n] and, where a
+    teacher takes part, its vectors float32 [n, d]."""
+
+    images: Tensor
+    labels: Tensor
+    taught: Tensor | None = None
 
 
 class RecognizerRun:
@@ -32,8 +43,8 @@ class RecognizerRun:
         ConfigError: the batch does not divide over the processes.
     """
 
-    def __init__(self, recipe: RecognizerRecipe, eyes: Eyes) -> None:
-        self.recipe, self.eyes = recipe, eyes
+    def __init__(self, recipe: RecognizerRecipe, lessons: Lessons) -> None:
+        self.recipe, self.lessons = recipe, lessons
         self.team = Team.current()
         if recipe.sampling.batch % self.team.size:
             raise ConfigError(
@@ -42,15 +53,16 @@ class RecognizerRun:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(recipe.seed)
         self.backbone: nn.Module = build_backbone(recipe.backbone)
-        self.head = build_head(recipe.margin, eyes.classes, recipe.backbone.embedding_dim)
+        self.head: nn.Module = nn.Identity()
+        if lessons.classes:
+            self.head = build_head(recipe.margin, lessons.classes, recipe.backbone.embedding_dim)
         self.backbone.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.head.to(self.device)
         join_batch_norms(self.backbone)
         if self.device.type == "cpu":
             quicken_prelus(self.backbone)
-        self.batches = Batches(recipe.sampling, eyes.labels, recipe.seed)
         self.optimiser = _optimiser(recipe, [*self.backbone.parameters(), *self.head.parameters()])
-        self.steps = recipe.length(len(eyes))
+        self.steps = recipe.length(lessons.count or 0)
         self.step = 0
 
     @property
@@ -64,7 +76,7 @@ class RecognizerRun:
         return self.step / self.steps
 
     def advance(self) -> dict[str, float]:
-        """One step; returns loss, share of images nearest to their own class, cosine to it.
+        """One step; returns its figures: loss, share of images nearest to their own class, cosine to it.
 
         Raises:
             DivergedError: the loss or the gradient is not finite; no weight was changed by it.
@@ -78,23 +90,36 @@ class RecognizerRun:
             group["lr"] = rate
         warm = recipe.schedule.margin_warmup
         margins = draw_margins(recipe.margin, n, rng, min(1.0, self.share / warm) if warm else 1.0).to(self.device)
-        images, labels = self._batch(rng)
+        batch = self._batch(rng)
 
         with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
-            vectors = self.backbone.train()(images)
-        judged = self.head(vectors, labels, margins, self.team)
-        self._descend(judged.loss)
-        found = self.team.mean(torch.stack([judged.loss.detach(), judged.accuracy, judged.cosine])).tolist()
+            vectors = self.backbone.train()(batch.images)
+        loss, figures = self._judge(vectors, batch, margins)
+        self._descend(loss)
+        found = self.team.mean(torch.stack([loss.detach(), *figures.values()])).tolist()
         self.step += 1
-        return {**dict(zip(("loss", "accuracy", "cosine"), found, strict=True)), "lr": rate}
+        return {**dict(zip(("loss", *figures), found, strict=True)), "lr": rate}
 
-    def _batch(self, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """This process's images float32 [n, 3, s, s] and labels [n] of the step."""
-        recipe, rows = self.recipe, self.team.mine(self.batches.rows(self.step))
-        pixels = torch.from_numpy(np.stack([self.eyes.pixels[row] for row in rows])).permute(0, 3, 1, 2)
-        size = recipe.size_at(self.share)
-        images = augment(pixels.to(self.device), size, recipe.sampling.batch, recipe.augment, rng, self.team)
-        return images, torch.from_numpy(self.eyes.labels[rows]).to(self.device)
+    def _batch(self, rng: torch.Generator) -> Batch:
+        recipe, rows = self.recipe, self.team.mine(range(self.recipe.sampling.batch))
+        pixels = self._stacked(self.lessons.images(self.step, rows))
+        images = augment(pixels, self._size(), recipe.sampling.batch, recipe.augment, rng, self.team)
+        return Batch(images, self._labels(rows))
+
+    def _size(self) -> int:
+        """Side in pixels of what the network sees at this step."""
+        return self.recipe.size_at(self.share)
+
+    def _stacked(self, pixels: list[Pixels]) -> Tensor:
+        return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).to(self.device)
+
+    def _labels(self, rows: Sequence[int]) -> Tensor:
+        return torch.from_numpy(self.lessons.labels(self.step, rows)).to(self.device)
+
+    def _judge(self, vectors: Tensor, batch: Batch, margins: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of the step, and the figures that the log holds beside it."""
+        judged: Judged = self.head(vectors, batch.labels, margins, self.team)
+        return judged.loss, {"accuracy": judged.accuracy, "cosine": judged.cosine}
 
     def _descend(self, loss: Tensor) -> None:
         self.optimiser.zero_grad(set_to_none=True)
@@ -120,7 +145,7 @@ class RecognizerRun:
         """Everything that :meth:`restore` needs; tensors and plain values only."""
         return {
             "recipe": self.recipe.to_dict(),
-            "data_sha256": self.eyes.sha256,
+            "data_sha256": self.lessons.sha256,
             "step": self.step,
             "backbone": self.backbone.state_dict(),
             "head": self.head.state_dict(),

@@ -22,9 +22,9 @@ def defaults_of(command: click.Command) -> dict[str, object]:
 
 
 COMMANDS = (
-    "bench_model", "benchmark", "convert", "convert_recognizer", "crop", "embed", "evaluate", "export_hf",
-    "export_onnx", "filter", "leaderboard", "quantize", "release", "report", "rescore", "sample", "top_up",
-    "verify",
+    "bench_model", "benchmark", "convert", "convert_recognizer", "crop", "distill", "embed", "evaluate",
+    "export_hf", "export_onnx", "filter", "leaderboard", "occlude", "quantize", "release", "report", "rescore",
+    "sample", "top_up", "verify",
 )  # fmt: skip
 
 

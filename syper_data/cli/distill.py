@@ -1,0 +1,78 @@
+"""``syper-data distill``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(short_help="Train a recognizer with a teacher, or on synthetic identities.")
+@click.option(
+    "--method",
+    type=click.Choice(["kt", "cls", "cl", "maskinv"]),
+    help="What is learned; see below (default: kt, or what the recipe says).",
+)
+@click.option(
+    "--teacher", metavar="NAME|FILE", help="A bundled recognizer or a recognizer file (default: the vis teacher)."
+)
+@click.option(
+    "--data",
+    multiple=True,
+    help="Images to learn from: a folder, Parquet, a dataset directory or hf:OWNER/NAME; all methods but kt need "
+    "the column subject or, of generated images, label. Give it again for further sources.",
+)
+@click.option(
+    "--generator",
+    metavar="NAME|FILE",
+    help="In place of --data, for kt: a generator that makes every image anew and keeps none.",
+)
+@click.option("--columns", multiple=True, metavar="OURS=THEIRS", help="Other column names, e.g. subject=person.")
+@click.option(
+    "--holdout",
+    type=float,
+    metavar="SHARE",
+    help="Leave out this share of the subjects, and log how well they are told apart.",
+)
+@click.option(
+    "--recipe",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A recognizer's recipe (YAML), best with a section distill.",
+)
+@click.option("--steps", type=int, help="How many, in place of the recipe's length.")
+@click.option("--seed", type=int, help="Of first weights, order, changes and occlusions (default: 0).")
+@click.option(
+    "--start", type=click.Path(path_type=Path), metavar="FILE", help="Begin with this recognizer's weights."
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+def command(quiet: bool, **options: object) -> None:
+    """Train a new recognizer from another one's vectors, from synthetic identities, or from both.
+
+    \b
+    kt       vectors like the teacher's, no labels (SFace-KT)
+    cls      a margin loss on synthetic identities, no teacher (SFace-CLS)
+    cl       both (SFace-CL)
+    maskinv  both; the teacher sees the clean image, the student an occluded one (MaskInv)
+
+    Writes recognizer.safetensors, a checkpoint and a line of training.jsonl every few hundred steps; the same
+    command again resumes. Under torchrun, or accelerate launch, the processes share each batch.
+    """
+    from syper_data.cli.process_group import process_group
+    from syper_data.execution.memory import keep_freed_memory
+    from syper_data.imaging.columns import parse_columns
+    from syper_data.quantization.distill import distill
+
+    def show(line: dict[str, object]) -> None:
+        if not quiet:
+            shown = ", ".join(f"{name} {value}" for name, value in line.items() if value is not None)
+            click.echo(shown, err=True)
+
+    options["data"] = options["data"] or None
+    options["columns"] = parse_columns(options["columns"])  # type: ignore[arg-type]
+    keep_freed_memory()
+    with process_group() as leads:
+        weights = distill(report=show, **options)  # type: ignore[arg-type]
+    if leads and not quiet:
+        click.echo(f"{weights}: syper-data embed IMAGES --embedder {weights} --out FILE")
