@@ -129,8 +129,8 @@ def _similarities(sets: Sequence[Sets], owners: Sequence[Rows], settings: Search
         if len(sets) > 1 and len(mine[0]):
             if not len(mine[1]):
                 raise InputError(
-                    f"{one.synthetic.header.embedder_name} scores training crops and no held-out ones; give crops of "
-                    "more held-out people"
+                    f"{one.synthetic.header.embedder_name} scores training crops and no held-out ones; give crops "
+                    "of more held-out people"
                 )
             middle, high = np.quantile(found[1][mine[1]], (0.5, 0.9))
             for values, rows in zip(found, mine, strict=True):
