@@ -18,6 +18,7 @@ from syper_data.gan.generator_file import GeneratorFile
 from syper_data.imaging.pixels import resize
 from syper_data.imaging.source import SourceImage, canonical, read_images
 from syper_data.recognition.recognizer_file import identity_digest
+from syper_data.recognition.training import opened_sources
 from syper_data.sampling.plan import plan_settings
 from syper_data.sampling.render import Renderer
 
@@ -155,17 +156,7 @@ def open_sources(
     data: Source | Sequence[str | Path], columns: Mapping[str, str] | None
 ) -> list[Iterable[SourceImage]]:
     """One image source, several of them, or the images themselves."""
-    if isinstance(data, str | Path):
-        data = [data]
-    given = list(data)
-    paths = [entry for entry in given if isinstance(entry, str | Path)]
-    if not given:
-        raise UsageError("--data: no image source was given")
-    if len(paths) not in (0, len(given)):
-        raise UsageError("data: paths and images can't be mixed")
-    if not paths:
-        return [[entry for entry in given if isinstance(entry, SourceImage)]]
-    return [read_images(path, columns) for path in paths]
+    return opened_sources(data, lambda path: read_images(path, columns))
 
 
 def open_feed(

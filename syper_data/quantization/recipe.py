@@ -16,7 +16,7 @@ from syper_data.gan.config import check_number, check_positive, check_whole
 from syper_data.quantization.bits import LEAST, MOST, BitsConfig
 from syper_data.recognition.augment import AugmentConfig
 from syper_data.recognition.distillation import refuse_unknown
-from syper_data.recognition.recipe import OptimiserConfig, ScheduleConfig
+from syper_data.recognition.recipe import OptimiserConfig, ScheduleConfig, check_choice, mapping, read_part
 
 LOSSES = ("mse", "cosine")
 RANGES = ("learned", "observed")
@@ -35,7 +35,7 @@ class LossConfig:
     features: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_choice("loss.kind", self.kind, LOSSES)
+        check_choice("loss.kind", self.kind, LOSSES)
         check_number("loss.features", self.features)
 
 
@@ -55,7 +55,7 @@ class RangesConfig:
     calibration: int = 64
 
     def __post_init__(self) -> None:
-        _check_choice("ranges.kind", self.kind, RANGES)
+        check_choice("ranges.kind", self.kind, RANGES)
         check_number("ranges.rate", self.rate)
         check_number("ranges.until", self.until, 0, 1)
         if self.steps is not None:
@@ -164,15 +164,15 @@ class QuantizationRecipe:
         """Read a dictionary; an unknown key is a :class:`ConfigError`."""
         refuse_unknown(values, cls, "")
         parts: dict[str, Any] = {
-            name: _part(name, kind, values[name]) for name, kind in _PARTS.items() if name in values
+            name: read_part(name, kind, values[name]) for name, kind in _PARTS.items() if name in values
         }
         if "bits" in values:
-            parts["bits"] = BitsConfig.from_dict(_mapping("bits", values["bits"]))
+            parts["bits"] = BitsConfig.from_dict(mapping("bits", values["bits"]))
         stages = values.get("stages", ())
         if not isinstance(stages, list | tuple):
             raise ConfigError(f"stages is {stages!r}: must be a list")
         for stage in stages:
-            if set(_mapping("stages", stage)) != {"until", "bits"}:
+            if set(mapping("stages", stage)) != {"until", "bits"}:
                 raise ConfigError("each of the stages has until and bits")
         parts["stages"] = tuple(BitStage(**stage) for stage in stages)
         return cls(**{**values, **parts})
@@ -203,20 +203,3 @@ _PARTS: dict[str, type] = {
     "optimiser": OptimiserConfig,
     "schedule": ScheduleConfig,
 }
-
-
-def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    if not isinstance(value, str) or value not in choices:
-        raise ConfigError(f"{name} is {value!r}: must be {' or '.join(choices)}")
-
-
-def _mapping(name: str, content: object) -> dict[str, Any]:
-    if not isinstance(content, dict):
-        raise ConfigError(f"{name} is {content!r}: must be a mapping")
-    return content
-
-
-def _part(name: str, kind: type, content: object) -> Any:
-    values = _mapping(name, content)
-    refuse_unknown(values, kind, name + ".")
-    return kind(**values)

@@ -40,7 +40,7 @@ class SamplingConfig:
     at_least: int = 2
 
     def __post_init__(self) -> None:
-        _check_choice("sampling.kind", self.kind, ORDERS)
+        check_choice("sampling.kind", self.kind, ORDERS)
         check_whole("sampling.identities", self.identities, 2, 4096)
         check_whole("sampling.images", self.images, 1, 256)
         check_whole("sampling.at_least", self.at_least, 1, 1000)
@@ -66,7 +66,7 @@ class OptimiserConfig:
     clip: float = 5.0
 
     def __post_init__(self) -> None:
-        _check_choice("optimiser.kind", self.kind, OPTIMISERS)
+        check_choice("optimiser.kind", self.kind, OPTIMISERS)
         check_positive("optimiser.lr", self.lr)
         check_number("optimiser.weight_decay", self.weight_decay)
         check_number("optimiser.momentum", self.momentum, 0, 0.9999)
@@ -89,7 +89,7 @@ class ScheduleConfig:
     factor: float = 0.1
 
     def __post_init__(self) -> None:
-        _check_choice("schedule.decay", self.decay, DECAYS)
+        check_choice("schedule.decay", self.decay, DECAYS)
         check_number("schedule.warmup", self.warmup, 0, 0.9)
         check_number("schedule.margin_warmup", self.margin_warmup, 0, 1)
         check_number("schedule.factor", self.factor, 0, 1)
@@ -143,9 +143,9 @@ class RecognizerRecipe:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise ConfigError(f"name is {self.name!r}: must be letters, digits, dots, dashes and underscores")
-        _check_choice("spectrum", self.spectrum, SPECTRA)
-        _check_choice("both_eyes", self.both_eyes, BOTH_EYES)
-        _check_choice("precision", self.precision, ("fp32", "bf16"))
+        check_choice("spectrum", self.spectrum, SPECTRA)
+        check_choice("both_eyes", self.both_eyes, BOTH_EYES)
+        check_choice("precision", self.precision, ("fp32", "bf16"))
         if (self.steps is None) == (self.epochs is None):
             raise ConfigError("give the length as steps or as epochs, one of them")
         if self.steps is not None:
@@ -202,14 +202,14 @@ class RecognizerRecipe:
         for name in ("name", "spectrum", "backbone", "both_eyes"):
             if name not in values:
                 raise ConfigError(f"the recipe has no {name!r}")
-        parts = {name: _read_part(name, kind, values[name]) for name, kind in _PARTS.items() if name in values}
-        parts["backbone"] = BackboneConfig.from_dict(_mapping("backbone", values["backbone"]))
+        parts = {name: read_part(name, kind, values[name]) for name, kind in _PARTS.items() if name in values}
+        parts["backbone"] = BackboneConfig.from_dict(mapping("backbone", values["backbone"]))
         if values.get("distill") is not None:
-            parts["distill"] = DistillConfig.from_dict(_mapping("distill", values["distill"]))
+            parts["distill"] = DistillConfig.from_dict(mapping("distill", values["distill"]))
         stages = values.get("stages", ())
         if not isinstance(stages, list | tuple):
             raise ConfigError(f"stages is {stages!r}: must be a list")
-        parts["stages"] = tuple(_read_part("stages", Stage, stage) for stage in stages)
+        parts["stages"] = tuple(read_part("stages", Stage, stage) for stage in stages)
         return cls(**{**values, **parts})
 
     @classmethod
@@ -240,19 +240,22 @@ _PARTS: dict[str, type] = {
 }
 
 
-def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Raise :class:`ConfigError` unless ``value`` is one of the words."""
     if not isinstance(value, str) or value not in choices:
         raise ConfigError(f"{name} is {value!r}: must be {' or '.join(choices)}")
 
 
-def _mapping(name: str, content: object) -> dict[str, Any]:
+def mapping(name: str, content: object) -> dict[str, Any]:
+    """``content``, which must be a mapping, or :class:`ConfigError`."""
     if not isinstance(content, dict):
         raise ConfigError(f"{name} is {content!r}: must be a mapping")
     return content
 
 
-def _read_part(name: str, kind: type, content: object) -> Any:
-    values = _mapping(name, content)
+def read_part(name: str, kind: type, content: object) -> Any:
+    """A section of a recipe as its record; an unknown field is a :class:`ConfigError`."""
+    values = mapping(name, content)
     refuse_unknown(values, kind, name + ".")
     if kind is Stage and set(values) != {"until", "size"}:
         raise ConfigError("each of the stages has until and size")

@@ -106,9 +106,18 @@ def labelled_sources(
     data: Source | Sequence[str | Path], columns: Mapping[str, str] | None
 ) -> list[Iterable[SourceImage]]:
     """One source of labelled images, several of them, or the images themselves."""
-    if isinstance(data, str | Path):
-        data = [data]
-    given = list(data)
+    return opened_sources(data, lambda path: _labelled(path, columns))
+
+
+def opened_sources(
+    data: Source | Sequence[str | Path], read: Callable[[str | Path], Iterable[SourceImage]]
+) -> list[Iterable[SourceImage]]:
+    """What ``read`` gives for one path or each of several, or the images that were given themselves.
+
+    Raises:
+        UsageError: nothing was given, or paths and images mixed.
+    """
+    given = [data] if isinstance(data, str | Path) else list(data)
     paths = [entry for entry in given if isinstance(entry, str | Path)]
     if not given:
         raise UsageError("--data: no image source was given")
@@ -116,7 +125,7 @@ def labelled_sources(
         raise UsageError("data: paths and images can't be mixed")
     if not paths:
         return [[entry for entry in given if isinstance(entry, SourceImage)]]
-    return [_labelled(path, columns) for path in paths]
+    return [read(path) for path in paths]
 
 
 def _labelled(path: str | Path, columns: Mapping[str, str] | None) -> Iterator[SourceImage]:
