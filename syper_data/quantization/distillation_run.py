@@ -69,7 +69,7 @@ class DistillationRun(RecognizerRun):
         check_alike(recipe, teacher, start)
         super().__init__(recipe, lessons)
         if start is not None:
-            self.backbone.load_state_dict(start.backbone.state_dict())
+            self.begin_with(start.backbone)
         self.origin = {
             "teacher_sha256": None if teacher is None else teacher.sha256,
             "start_sha256": None if start is None else start.sha256,
@@ -126,7 +126,7 @@ class DistillationRun(RecognizerRun):
             seeds = [(self.recipe.seed, _WATCHED, i) for i in range(len(pixels))]
             over = [occlude_image(p, config, seed)[0] for p, seed in zip(pixels, seeds, strict=True)]
             kinds["occluded_agreement"] = over
-        network, size, found = self.backbone.eval(), self.recipe.backbone.input_size, dict[str, list[Tensor]]()
+        network, size, found = self.averaged.eval(), self.recipe.backbone.input_size, dict[str, list[Tensor]]()
         for start in range(0, len(pixels), _BLOCK):
             taught = self._taught(_signed(self._stacked(list(pixels[start : start + _BLOCK]))))
             assert taught is not None

@@ -32,22 +32,32 @@ class Lessons(Protocol):
 
 
 class LabelledLessons:
-    """Labelled eyes in the order of :class:`Batches`; see :class:`Lessons`."""
+    """Labelled eyes in the order of :class:`Batches`; see :class:`Lessons`.
+
+    With the recipe's ``mirrored_classes`` every image stands there a second time, mirrored, in a class of its own.
+    """
 
     def __init__(self, eyes: Eyes, recipe: RecognizerRecipe) -> None:
         self.count: int | None = len(eyes)
         self.classes, self.sha256 = eyes.classes, eyes.sha256
-        self._eyes = eyes
-        self._batches = Batches(recipe.sampling, eyes.labels, recipe.seed)
+        self._pixels, self._labels = eyes.pixels, eyes.labels
+        if recipe.mirrored_classes:
+            self._labels = np.concatenate([eyes.labels, eyes.labels + eyes.classes])
+            self.classes *= 2
+        self._batches = Batches(recipe.sampling, self._labels, recipe.seed)
         self._step, self._rows = -1, [0]
 
     def images(self, step: int, rows: Sequence[int]) -> list[Pixels]:
         """See :class:`Lessons`."""
-        return [self._eyes.pixels[i] for i in self._chosen(step, rows)]
+        return [self._image(i) for i in self._chosen(step, rows)]
 
     def labels(self, step: int, rows: Sequence[int]) -> Labels:
         """See :class:`Lessons`."""
-        return self._eyes.labels[self._chosen(step, rows)]
+        return self._labels[self._chosen(step, rows)]
+
+    def _image(self, i: int) -> Pixels:
+        turn, place = divmod(i, len(self._pixels))
+        return self._pixels[place][:, ::-1] if turn else self._pixels[place]
 
     def _chosen(self, step: int, rows: Sequence[int]) -> list[int]:
         if step != self._step:
@@ -90,8 +100,11 @@ class Batches:
 
     def _of_class(self, label: int, turn: int) -> list[int]:
         """The images that a class shows when its turn comes for the ``turn``-th time: pieces of
-        permutations of its images, none twice in a batch unless there are too few."""
-        rows, k = self._rows[label], self._config.images
+        permutations of its images, none twice in a batch unless there are too few or it is to be copies."""
+        config, rows = self._config, self._rows[label]
+        k = config.images
         again, piece = divmod(turn, max(len(rows) // k, 1))
         permutation = np.random.default_rng((self._seed, 1, label, again)).permutation(rows)
+        if config.copies and np.random.default_rng((self._seed, 2, label, turn)).random() < config.copies:
+            return [int(permutation[piece * k])] * k
         return [int(row) for row in np.resize(permutation, max(len(rows), k))[piece * k : piece * k + k]]

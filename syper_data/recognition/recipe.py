@@ -32,15 +32,22 @@ class SamplingConfig:
     ``balanced``: ``identities`` classes with ``images`` of each, so that a class with many images counts no
     more than one with few (one with fewer than ``images`` shows some twice). ``shuffled``: a batch of
     the same size, every image once an epoch. Classes with fewer than ``at_least`` images are left out.
+
+    ``copies`` is the share of a balanced batch's classes that show *one* image ``images`` times, each time
+    changed anew: so a network learns to find a changed copy among look-alikes, which an auditor must.
     """
 
     kind: str = "balanced"
     identities: int = 32
     images: int = 2
     at_least: int = 2
+    copies: float = 0.0
 
     def __post_init__(self) -> None:
         check_choice("sampling.kind", self.kind, ORDERS)
+        check_number("sampling.copies", self.copies, 0, 1)
+        if self.copies and self.kind != "balanced":
+            raise ConfigError(f"sampling.copies is {self.copies!r}: must be 0 where sampling.kind is {self.kind}")
         check_whole("sampling.identities", self.identities, 2, 4096)
         check_whole("sampling.images", self.images, 1, 256)
         check_whole("sampling.at_least", self.at_least, 1, 1000)
@@ -114,17 +121,22 @@ class RecognizerRecipe:
     """Everything that determines a training run, apart from the images.
 
     ``both_eyes``: are a person's two eyes ``one_class`` (the right one of the picture mirrored) or
-    ``two_classes``? The length is ``steps``, or ``epochs`` (as many images as the data have, each).
-    ``stages`` train at smaller sizes first, which a ``pooling`` head allows; the last is the
-    backbone's ``input_size``. The log gets a line, and the run a checkpoint, every ``snapshot_steps``;
-    ``validation_images`` is how many images of held-out subjects are compared then. ``distill`` says what part a
-    teacher has, for :func:`syper_data.distill`.
+    ``two_classes``? With ``mirrored_classes`` the mirror image of every class is a further class, since
+    nobody's eye is another's mirrored: twice the classes from the same people. ``averaging`` is the decay of a
+    running mean of the weights, step by step, which is what is written and validated (0: the weights as they
+    are). The length is ``steps``, or ``epochs`` (as many images as the data have, each). ``stages`` train at
+    smaller sizes first, which a ``pooling`` head allows; the last is the backbone's ``input_size``. The log
+    gets a line, and the run a checkpoint, every ``snapshot_steps``; ``validation_images`` is how many images of
+    held-out subjects are compared then. ``distill`` says what part a teacher has, for
+    :func:`syper_data.distill`.
     """
 
     name: str
     spectrum: str
     backbone: BackboneConfig
     both_eyes: str
+    mirrored_classes: bool = False
+    averaging: float = 0.0
     steps: int | None = None
     epochs: float | None = None
     margin: MarginConfig = field(default_factory=MarginConfig)
@@ -145,6 +157,9 @@ class RecognizerRecipe:
             raise ConfigError(f"name is {self.name!r}: must be letters, digits, dots, dashes and underscores")
         check_choice("spectrum", self.spectrum, SPECTRA)
         check_choice("both_eyes", self.both_eyes, BOTH_EYES)
+        if not isinstance(self.mirrored_classes, bool):
+            raise ConfigError(f"mirrored_classes is {self.mirrored_classes!r}: must be true or false")
+        check_number("averaging", self.averaging, 0, 0.99999)
         check_choice("precision", self.precision, ("fp32", "bf16"))
         if (self.steps is None) == (self.epochs is None):
             raise ConfigError("give the length as steps or as epochs, one of them")

@@ -245,7 +245,7 @@ class RecognizerFolder:
         if self.validation is None:
             return {}
         run = self.run
-        return validate(run.backbone, self.validation.first(run.recipe.validation_images), run.device)
+        return validate(run.averaged, self.validation.first(run.recipe.validation_images), run.device)
 
     def _write_weights(self) -> None:
         recipe, run = self.run.recipe, self.run
@@ -259,7 +259,7 @@ class RecognizerFolder:
         }
         write_recognizer(
             self.path / WEIGHTS,
-            run.backbone,
+            run.averaged,
             recipe.backbone,
             name=recipe.name,
             spectrum=recipe.spectrum,

@@ -7,6 +7,7 @@ and gradients are checked before they change a weight.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,6 +40,9 @@ class Batch:
 class RecognizerRun:
     """Backbone, margin head, optimiser and step; :meth:`advance` makes one step.
 
+    ``averaged`` is the network to write and to validate: the running mean of the backbone's weights, where the
+    recipe asks for one (Tarvainen and Valpola, NeurIPS 2017), or the backbone itself.
+
     Raises:
         ConfigError: the batch does not divide over the processes.
     """
@@ -61,6 +65,7 @@ class RecognizerRun:
         join_batch_norms(self.backbone)
         if self.device.type == "cpu":
             quicken_prelus(self.backbone)
+        self.averaged = copy.deepcopy(self.backbone).eval() if recipe.averaging else self.backbone
         self.optimiser = _optimiser(recipe, [*self.backbone.parameters(), *self.head.parameters()])
         self.steps = recipe.length(lessons.count or 0)
         self.step = 0
@@ -74,6 +79,11 @@ class RecognizerRun:
     def share(self) -> float:
         """How much of the length is done, 0..1."""
         return self.step / self.steps
+
+    def begin_with(self, network: nn.Module) -> None:
+        """Take the weights of another network of the same form, before the first step."""
+        for mine in (self.backbone, self.averaged):
+            mine.load_state_dict(network.state_dict())
 
     def advance(self) -> dict[str, float]:
         """One step; returns its figures: loss, share of images nearest to their own class, cosine to it.
@@ -96,6 +106,7 @@ class RecognizerRun:
             vectors = self.backbone.train()(batch.images)
         loss, figures = self._judge(vectors, batch, margins)
         self._descend(loss)
+        self._average()
         found = self.team.mean(torch.stack([loss.detach(), *figures.values()])).tolist()
         self.step += 1
         return {**dict(zip(("loss", *figures), found, strict=True)), "lr": rate}
@@ -136,6 +147,20 @@ class RecognizerRun:
             nn.utils.clip_grads_with_norm_(parameters, self.recipe.optimiser.clip, norm)
         self.optimiser.step()
 
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Take the weights and running statistics into their mean; early steps count as much as late ones
+        until there are enough of them."""
+        if self.averaged is self.backbone:
+            return
+        pace = 1 - min(self.recipe.averaging, (self.step + 1) / (self.step + 10))
+        mine = self.averaged.state_dict()
+        for name, value in self.backbone.state_dict().items():
+            if value.is_floating_point():
+                mine[name].lerp_(value, pace)
+            else:
+                mine[name].copy_(value)
+
     def finite(self) -> bool:
         """Whether every weight and every running statistic is a number."""
         tensors = [*self.backbone.state_dict().values(), *self.head.state_dict().values()]
@@ -143,7 +168,7 @@ class RecognizerRun:
 
     def state(self) -> dict[str, Any]:
         """Everything that :meth:`restore` needs; tensors and plain values only."""
-        return {
+        state = {
             "recipe": self.recipe.to_dict(),
             "data_sha256": self.lessons.sha256,
             "step": self.step,
@@ -151,6 +176,7 @@ class RecognizerRun:
             "head": self.head.state_dict(),
             "optimiser": self.optimiser.state_dict(),
         }
+        return state if self.averaged is self.backbone else {**state, "averaged": self.averaged.state_dict()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from a state of the same recipe and the same data."""
@@ -158,6 +184,8 @@ class RecognizerRun:
         self.backbone.load_state_dict(state["backbone"])
         self.head.load_state_dict(state["head"])
         self.optimiser.load_state_dict(state["optimiser"])
+        if self.averaged is not self.backbone:
+            self.averaged.load_state_dict(state["averaged"])
 
 
 def rate_at(config: ScheduleConfig, share: float, steps: int) -> float:

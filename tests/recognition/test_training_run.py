@@ -48,6 +48,28 @@ def test_the_same_seed_takes_the_same_steps_and_a_restored_run_goes_on_alike() -
     assert same(other.state(), first.state())
 
 
+def test_the_mean_of_the_weights_follows_them_and_a_restored_run_keeps_it() -> None:
+    recipe = replace(SMALL, averaging=0.9)
+    run = make_run(recipe)
+    assert run.averaged is not run.backbone
+    name = next(iter(run.backbone.state_dict()))
+    mean = run.averaged.state_dict()[name].clone()
+    for step in range(3):
+        run.advance()
+        kept = min(0.9, (step + 1) / (step + 10))
+        mean = kept * mean + (1 - kept) * run.backbone.state_dict()[name]
+    torch.testing.assert_close(run.averaged.state_dict()[name], mean)
+    assert not torch.equal(run.averaged.state_dict()[name], run.backbone.state_dict()[name])
+    other = make_run(recipe)
+    other.restore(copy.deepcopy(run.state()))
+    run.advance()
+    other.advance()
+    assert same(other.state(), run.state())
+    plain = make_run(SMALL)
+    assert plain.averaged is plain.backbone
+    assert "averaged" not in plain.state()
+
+
 def test_a_loss_that_is_not_finite_stops_the_run_before_a_weight_changes() -> None:
     run = make_run(SMALL)
     run.advance()
