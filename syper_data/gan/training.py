@@ -1,27 +1,20 @@
 """Training: a recipe and crops become a generator file, resumable to the step.
 
-The step itself is :class:`~syper_data.gan.training_run.TrainingRun`; here are the folder of the run,
-the log, the snapshots and the resuming.
+The step itself is :class:`~syper_data.gan.training_run.TrainingRun`; here is what its folder
+holds (:mod:`syper_data.execution.run_folder`).
 """
 
 from __future__ import annotations
 
-import io
-import json
-import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import nullcontext
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from syper_data.dataset.atomic import remove_leftovers, write_atomically
-from syper_data.dataset.lock import folder_lock
-from syper_data.errors import DivergedError, InputError, SyperError
-from syper_data.execution.run_files import read_log, reading_checkpoint
-from syper_data.execution.team import Team
+from syper_data.dataset.atomic import write_atomically
+from syper_data.errors import InputError
+from syper_data.execution.run_folder import Report, RunFolder, train_in
 from syper_data.gan.bundled import open_generator
 from syper_data.gan.crops import Pixels, load_crops
 from syper_data.gan.generator_file import GeneratorFile, save_generator
@@ -33,10 +26,7 @@ from syper_data.imaging.source import SourceImage, read_images
 from syper_data.imaging.split import Split
 from syper_data.rendering.sheet import contact_sheet, encode_sheet
 
-Report = Callable[[dict[str, Any]], None]
-
-_CHECKPOINT = "checkpoint.pt"
-_LOG = "training.jsonl"
+_WEIGHTS = "generator.safetensors"
 _SHEET_COLUMNS, _SHEET_ROWS = 10, 6
 _MAY_CHANGE = ("total_kimg", "decay_kimg")
 
@@ -76,54 +66,41 @@ def train_generator(
         OutputError: the disk is full; the last snapshot stays as it is.
     """
     out = Path(out)
-    if not isinstance(recipe, TrainingRecipe):
-        recipe = TrainingRecipe.read(Path(recipe))
+    recipe = recipe if isinstance(recipe, TrainingRecipe) else TrainingRecipe.read(Path(recipe))
     images = read_images(Path(data), columns) if isinstance(data, str | Path) else data
     split = Split.of(holdout, subjects)
     initial = None if init_from is None else open_generator(init_from)
-    team = Team.current()
-    with folder_lock(out) if team.leads else nullcontext():
-        if team.leads:
-            remove_leftovers(out)
-        team.wait()
+
+    def open_folder(leads: bool) -> GeneratorFolder:
         chosen = split.side(images, "training")
         crops = load_crops(chosen, recipe.generator.resolution, recipe.class_of if recipe.conditional else None)
-        folder = RunFolder(out, TrainingRun(recipe, crops, initial), report if team.leads else None, split)
-        folder.resume()
-        team.wait()  # nothing is written before everyone has read
-        folder.begin()
-        folder.train()
-        team.wait()
-        return out / "generator.safetensors"
+        return GeneratorFolder(out, TrainingRun(recipe, crops, initial), report if leads else None, split)
+
+    train_in(out, open_folder)
+    return out / _WEIGHTS
 
 
-class RunFolder:
-    """A run and the folder that it is written to."""
+class GeneratorFolder(RunFolder[TrainingRun]):
+    """The run of a generator and its folder, with a contact sheet a snapshot."""
+
+    counter = "kimg"
+    digits = 4
+    advice = "lower the learning rates"
 
     def __init__(self, path: Path, run: TrainingRun, report: Report | None, split: Split | None = None) -> None:
-        self.path, self.run, self.split = path, run, split or Split()
-        self._report = report or (lambda line: None)
+        super().__init__(path, run, report)
+        self.split = split or Split()
         self._changes: list[dict[str, Any]] = []
-        self._lines: list[str] = []
         self._watch: Watch | None = None
+        self._next = run.kimg + run.recipe.snapshot_kimg
 
-    def resume(self) -> None:
-        """Continue from the checkpoint, if there is one.
+    @property
+    def reached(self) -> float:
+        """Thousands of images shown."""
+        return round(self.run.kimg, 3)
 
-        Raises:
-            InputError: it is damaged, or that of another run.
-        """
-        path = self.path / _CHECKPOINT
-        if not path.exists():
-            return
-        with reading_checkpoint(path):
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            self._refuse_another_run(state)
-            self.run.restore(state)
-            self._changes = self._recorded_changes(state)
-        self._lines = read_log(self.path / _LOG, "kimg", round(self.run.kimg, 3))
-
-    def _refuse_another_run(self, state: dict[str, Any]) -> None:
+    def refuse_another_run(self, state: Mapping[str, Any]) -> None:
+        """See :class:`RunFolder`; the length may change."""
         run, stored = self.run, dict(state["recipe"])
         mine = run.recipe.to_dict()
         different = [key for key in mine if key not in _MAY_CHANGE and stored.get(key) != mine[key]]
@@ -137,64 +114,56 @@ class RunFolder:
                 f"{self.path}: holds a run that started from {theirs}, not from {ours}; give the same --init-from"
             )
 
-    def _recorded_changes(self, state: dict[str, Any]) -> list[dict[str, Any]]:
-        changes = [dict(change) for change in state["changes"]]
+    def recall(self, state: Mapping[str, Any]) -> None:
+        """Take up what the checkpoint says of changed lengths, and note a further one."""
+        self._changes = [dict(change) for change in state["changes"]]
         before = {key: state["recipe"][key] for key in _MAY_CHANGE}
         after = {key: getattr(self.run.recipe, key) for key in _MAY_CHANGE}
         if before != after:
-            changes.append({"at_kimg": round(self.run.kimg, 3), "from": before, "to": after})
-        return changes
+            self._changes.append({"at_kimg": self.reached, "from": before, "to": after})
+        self._next = self.run.kimg + self.run.recipe.snapshot_kimg
 
-    def begin(self) -> None:
-        """Write what is known before the first step, and report it."""
+    def noted(self) -> dict[str, Any]:
+        """See :class:`RunFolder`."""
+        return {"changes": self._changes}
+
+    def summary(self) -> dict[str, Any]:
+        """See :class:`RunFolder`."""
+        return {**self.run.crops.summary(), **self.split.record(), "init_from": self.run.init_from}
+
+    def announcement(self) -> dict[str, Any]:
+        """The summary, with the number of the classes in place of their names."""
+        return {**self.summary(), "classes": len(self.run.crops.classes)}
+
+    def due(self) -> bool:
+        """Every ``snapshot_kimg``."""
+        due = self.run.kimg >= self._next
+        if due:
+            self._next = self.run.kimg + self.run.recipe.snapshot_kimg
+        return due
+
+    def line(self, seconds: float, steps: int) -> dict[str, Any]:
+        """See :class:`RunFolder`."""
+        recipe = self.run.recipe
+        return {
+            "kimg": self.reached,
+            "of_kimg": recipe.total_kimg,
+            "seconds": seconds,
+            "kimg_per_hour": round(steps * recipe.batch * 3.6 / seconds, 1),
+        }
+
+    def looked_at(self) -> dict[str, Any]:
+        """The adapted strength of augmentation, signs of collapse and of copying."""
         run = self.run
-        summary = {**run.crops.summary(), **self.split.record(), "init_from": run.init_from}
-        if run.team.leads:
-            write_atomically(self.path / "recipe.yaml", run.recipe.write_text())
-            write_atomically(self.path / "data.json", json.dumps(summary, indent=1) + "\n")
-        shown = {key: value for key, value in summary.items() if key != "classes"}
-        self._report({**shown, "classes": len(run.crops.classes), "from_kimg": round(run.kimg, 3)})
-
-    def train(self) -> None:
-        """Steps, and a snapshot every ``snapshot_kimg``, until the run is done."""
-        run, recipe = self.run, self.run.recipe
-        started, first_step = time.monotonic(), run.step
-        figures: dict[str, list[float]] = {}
-        next_snapshot = run.kimg + recipe.snapshot_kimg
-        while not run.done:
-            try:
-                for name, value in run.advance().items():
-                    figures.setdefault(name, []).append(value)
-            except DivergedError as error:
-                raise self._stopped(str(error)) from error
-            if run.kimg >= next_snapshot or run.done:
-                next_snapshot = run.kimg + recipe.snapshot_kimg
-                seconds = time.monotonic() - started
-                line = {
-                    "kimg": round(run.kimg, 3),
-                    "of_kimg": recipe.total_kimg,
-                    "seconds": round(seconds, 1),
-                    "kimg_per_hour": round((run.step - first_step) * recipe.batch * 3.6 / seconds, 1),
-                    **{name: round(sum(values) / len(values), 4) for name, values in figures.items()},
-                }
-                if recipe.augment.kind == "ada":
-                    line["augment_p"] = round(run.augmenter.probability, 4)
-                figures = {}
-                if run.team.leads:
-                    self._snapshot(line)
-
-    def _stopped(self, reason: str) -> SyperError:
-        kept = f"{self.path / _CHECKPOINT} is kept" if self._lines else "no snapshot was made yet"
-        return SyperError(f"{self.path}: {reason}; {kept}; lower the learning rates")
-
-    def _snapshot(self, line: dict[str, Any]) -> None:
-        run = self.run
-        if not run.finite():
-            raise self._stopped(f"training diverged at {run.kimg:.3f} kimg (weights are not finite)")
         self._watch = self._watch or Watch.of(run)
-        line = {**line, **self._watch.look(run)}
+        adapted = {"augment_p": run.augmenter.probability} if run.recipe.augment.kind == "ada" else {}
+        return {**adapted, **self._watch.look(run)}
+
+    def write_weights(self) -> None:
+        """The averaged generator, with what it was made of, and its contact sheet."""
+        run = self.run
         summary = {
-            "kimg": round(run.kimg, 3),
+            "kimg": self.reached,
             "recipe": run.recipe.name,
             "images": len(run.crops),
             "data_sha256": run.crops.sha256,
@@ -208,16 +177,8 @@ class RunFolder:
             "changes": self._changes,
         }
         summary |= {name: value for name, value in optional.items() if value}
-        self._lines.append(json.dumps(line))
-        buffer = io.BytesIO()  # torch.save itself hides a full disk behind a RuntimeError
-        torch.save({**run.state(), "changes": self._changes}, buffer)
         write_atomically(self.path / "sheets" / f"{run.kimg:08.3f}.png", encode_sheet(sheet(run)))
-        save_generator(
-            run.average, self.path / "generator.safetensors", spectrum=run.recipe.spectrum, summary=summary
-        )
-        write_atomically(self.path / _LOG, "".join(text + "\n" for text in self._lines))
-        write_atomically(self.path / _CHECKPOINT, buffer.getvalue())
-        self._report(line)
+        save_generator(run.average, self.path / _WEIGHTS, spectrum=run.recipe.spectrum, summary=summary)
 
 
 def sheet(run: TrainingRun) -> Pixels:

@@ -7,16 +7,13 @@ the options, the images and whom the student knows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from syper_data.dataset.atomic import remove_leftovers
-from syper_data.dataset.lock import folder_lock
 from syper_data.errors import InputError, UsageError
-from syper_data.execution.team import Team
+from syper_data.execution.run_folder import Report, train_in
 from syper_data.gan.generator_file import GeneratorFile
 from syper_data.imaging.holdout import is_held_out
 from syper_data.imaging.pixels import resize
@@ -32,7 +29,7 @@ from syper_data.recognition.eyes import load_eyes
 from syper_data.recognition.margins import MarginConfig
 from syper_data.recognition.recipe import OptimiserConfig, RecognizerRecipe, SamplingConfig, ScheduleConfig
 from syper_data.recognition.recognizer_file import RecognizerFile, identity_digest
-from syper_data.recognition.training import RecognizerFolder, Report, labelled_sources
+from syper_data.recognition.training import RecognizerFolder, labelled_sources
 
 
 def distill(
@@ -86,20 +83,13 @@ def distill(
     if seed is not None:
         chosen = replace(chosen, seed=seed)
     check_alike(chosen, known, begun)
-    team = Team.current()
-    with folder_lock(out) if team.leads else nullcontext():
-        if team.leads:
-            remove_leftovers(out)
-        team.wait()
-        folder = _open(
-            out, chosen, known, begun, data, generator, columns, holdout, report if team.leads else None
-        )
-        folder.resume()
-        team.wait()  # nothing is written before everyone has read
-        folder.begin()
-        folder.train()
-        team.wait()
-        return out / WEIGHTS
+
+    def open_folder(leads: bool) -> _Folder:
+        shown = report if leads else None
+        return _open(out, chosen, known, begun, data, generator, columns, holdout, shown)
+
+    train_in(out, open_folder)
+    return out / WEIGHTS
 
 
 def default_recipe(
@@ -255,12 +245,14 @@ class _Folder(RecognizerFolder):
         super().__init__(*arguments)
         self._watched = watched
 
-    def _refuse_another_run(self, state: dict[str, Any]) -> None:
-        super()._refuse_another_run(state)
+    def refuse_another_run(self, state: Mapping[str, Any]) -> None:
+        """See :class:`RecognizerFolder`; teacher and start must be the same, too."""
+        super().refuse_another_run(state)
         for name, digest in self.run.origin.items():
             if state[name] != digest:
                 what = name.removesuffix("_sha256")
                 raise InputError(f"{self.path}: holds a run with another {what}; choose another --out")
 
-    def _compared(self) -> dict[str, float]:
-        return {**super()._compared(), **self.run.agreement(self._watched)}
+    def looked_at(self) -> dict[str, Any]:
+        """How near the student is to its teacher, too."""
+        return {**super().looked_at(), **self.run.agreement(self._watched)}

@@ -6,22 +6,13 @@ folder of the run, its log and the resuming.
 
 from __future__ import annotations
 
-import io
-import json
-import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from syper_data.dataset.atomic import remove_leftovers, write_atomically
-from syper_data.dataset.lock import folder_lock
-from syper_data.errors import DivergedError, InputError, SyperError, UsageError, naming_options
-from syper_data.execution.run_files import read_log, reading_checkpoint
-from syper_data.execution.team import Team
+from syper_data.errors import InputError, UsageError, naming_options
+from syper_data.execution.run_folder import Report, RunFolder, train_in
 from syper_data.gan.config import check_whole
 from syper_data.gan.generator_file import GeneratorFile
 from syper_data.quantization.bits import LEAST, MOST, parse_layer_bits
@@ -34,11 +25,7 @@ from syper_data.quantization.student_file import write_student
 from syper_data.recognition.bundled import open_recognizer
 from syper_data.recognition.recognizer_file import RecognizerFile
 
-Report = Callable[[dict[str, Any]], None]
-
 STUDENT = "student.syq"
-_CHECKPOINT = "checkpoint.pt"
-_LOG = "training.jsonl"
 
 
 def quantize(
@@ -84,11 +71,8 @@ def quantize(
     chosen = _recipe(preset, recipe, weights, activations, layer_bits, steps, seed)
     known = open_recognizer(teacher)
     begun = None if start is None else open_recognizer(start)
-    team = Team.current()
-    with folder_lock(out) if team.leads else nullcontext():
-        if team.leads:
-            remove_leftovers(out)
-        team.wait()
+
+    def open_folder(leads: bool) -> _Folder:
         feed = open_feed(
             data,
             generator,
@@ -101,14 +85,10 @@ def quantize(
             seed_start=chosen.seed_start,
             psi=chosen.psi,
         )
-        run = QuantizationRun(chosen, known, feed, begun)
-        folder = _Folder(out, run, known, begun, report if team.leads else None)
-        folder.resume()
-        team.wait()  # nothing is written before everyone has read
-        folder.begin()
-        folder.train()
-        team.wait()
-        return out / STUDENT
+        return _Folder(out, QuantizationRun(chosen, known, feed, begun), known, begun, report if leads else None)
+
+    train_in(out, open_folder)
+    return out / STUDENT
 
 
 def _recipe(
@@ -145,8 +125,10 @@ def _recipe(
     return chosen if seed is None else replace(chosen, seed=seed)
 
 
-class _Folder:
-    """A run and the folder that it is written to."""
+class _Folder(RunFolder[QuantizationRun]):
+    """The run of a quantization and its folder."""
+
+    digits = 6
 
     def __init__(
         self,
@@ -156,31 +138,17 @@ class _Folder:
         start: RecognizerFile | None,
         report: Report | None,
     ) -> None:
-        self.path, self.run, self.teacher = path, run, teacher
+        super().__init__(path, run, report)
+        self.teacher = teacher
         self._start = None if start is None else start.sha256
         self._origins = [file for file in (teacher, start) if file is not None]
-        self._report = report or (lambda line: None)
-        self._lines: list[str] = []
-        self._seconds = 0.0  # of training, before this process
 
-    def resume(self) -> None:
-        """Continue from the checkpoint; without one, calibrate.
+    def begin_anew(self) -> None:
+        """Calibrate; an :class:`InputError` where there is nothing to calibrate with."""
+        self.run.calibrate()
 
-        Raises:
-            InputError: the checkpoint is damaged or that of another run, or there is nothing to calibrate with.
-        """
-        path = self.path / _CHECKPOINT
-        if not path.exists():
-            self.run.calibrate()
-            return
-        with reading_checkpoint(path):
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            self._refuse_another_run(state)
-            self.run.restore(state)
-            self._seconds = float(state["seconds"])
-        self._lines = read_log(self.path / _LOG, "step", self.run.step)
-
-    def _refuse_another_run(self, state: dict[str, Any]) -> None:
+    def refuse_another_run(self, state: Mapping[str, Any]) -> None:
+        """See :class:`RunFolder`."""
         for what, ours, theirs in (
             ("of another recipe", self.run.recipe.to_dict(), dict(state["recipe"])),
             ("with another teacher", self.teacher.sha256, state["teacher_sha256"]),
@@ -190,65 +158,46 @@ class _Folder:
             if ours != theirs:
                 raise InputError(f"{self.path}: holds a run {what}; choose another --out")
 
-    def begin(self) -> None:
-        """Write what is known before the first step, and report it."""
-        run = self.run
-        summary = {
-            **run.feed.summary,
+    def noted(self) -> dict[str, Any]:
+        """See :class:`RunFolder`."""
+        return {"start_sha256": self._start}
+
+    def summary(self) -> dict[str, Any]:
+        """See :class:`RunFolder`."""
+        return {
+            **self.run.feed.summary,
             "teacher": self.teacher.name,
             "teacher_sha256": self.teacher.sha256,
             "teacher_spectrum": self.teacher.spectrum,
             "start_sha256": self._start,
         }
-        if run.team.leads:
-            write_atomically(self.path / "recipe.yaml", run.recipe.write_text())
-            write_atomically(self.path / "data.json", json.dumps(summary, indent=1) + "\n")
-        self._report({**summary, "steps": run.steps, "from_step": run.step})
 
-    def train(self) -> None:
-        """Steps, and a snapshot every ``snapshot_steps``, until the run is done."""
-        run, started, first = self.run, time.monotonic(), self.run.step
-        figures: dict[str, list[float]] = {}
-        while not run.done:
-            try:
-                for name, value in run.advance().items():
-                    figures.setdefault(name, []).append(value)
-            except DivergedError as error:
-                raise self._stopped(str(error)) from error
-            if run.step % run.recipe.snapshot_steps == 0 or run.done:
-                seconds = time.monotonic() - started
-                line: dict[str, Any] = {
-                    "step": run.step,
-                    "of_steps": run.steps,
-                    "seconds": round(self._seconds + seconds, 1),
-                    "images_per_second": round((run.step - first) * run.recipe.batch / seconds, 1),
-                    "weights": run.student.bits.weights,
-                    "activations": run.student.bits.activations,
-                    **{name: round(sum(values) / len(values), 6) for name, values in figures.items()},
-                }
-                figures = {}
-                if run.team.leads:
-                    self._snapshot(line)
-                run.team.wait()
+    def announcement(self) -> dict[str, Any]:
+        """The summary and the length."""
+        return {**self.summary(), "steps": self.run.steps}
 
-    def _stopped(self, reason: str) -> SyperError:
-        kept = f"{self.path / _CHECKPOINT} is kept" if self._lines else "no snapshot was made yet"
-        return SyperError(f"{self.path}: {reason}; {kept}; lower optimiser.lr")
+    def due(self) -> bool:
+        """Every ``snapshot_steps``."""
+        return self.run.step % self.run.recipe.snapshot_steps == 0
 
-    def _snapshot(self, line: dict[str, Any]) -> None:
+    def line(self, seconds: float, steps: int) -> dict[str, Any]:
+        """See :class:`RunFolder`."""
         run = self.run
-        if not run.finite():
-            raise self._stopped(f"training diverged at step {run.step} (weights are not finite)")
-        line |= {name: round(value, 6) for name, value in run.agreement().items()}
-        self._lines.append(json.dumps(line))
-        buffer = io.BytesIO()  # torch.save itself hides a full disk behind a RuntimeError
-        torch.save({**run.state(), "start_sha256": self._start, "seconds": line["seconds"]}, buffer)
-        self._write_student()
-        write_atomically(self.path / _LOG, "".join(text + "\n" for text in self._lines))
-        write_atomically(self.path / _CHECKPOINT, buffer.getvalue())
-        self._report(line)
+        return {
+            "step": run.step,
+            "of_steps": run.steps,
+            "seconds": seconds,
+            "images_per_second": round(steps * run.recipe.batch / seconds, 1),
+            "weights": run.student.bits.weights,
+            "activations": run.student.bits.activations,
+        }
 
-    def _write_student(self) -> None:
+    def looked_at(self) -> dict[str, Any]:
+        """How near the student is to its teacher on images kept out of training."""
+        return self.run.agreement()
+
+    def write_weights(self) -> None:
+        """The student file, with what it was made of."""
         run, teacher = self.run, self.teacher
         bits, known = run.student.bits, all(file.identities_known for file in self._origins)
         write_student(

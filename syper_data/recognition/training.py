@@ -6,22 +6,13 @@ run, its log, the validation and the resuming.
 
 from __future__ import annotations
 
-import io
-import json
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from syper_data.dataset.atomic import remove_leftovers, write_atomically
-from syper_data.dataset.lock import folder_lock
-from syper_data.errors import DivergedError, InputError, SyperError, UsageError
-from syper_data.execution.run_files import read_log, reading_checkpoint
-from syper_data.execution.team import Team
+from syper_data.errors import InputError, UsageError
+from syper_data.execution.run_folder import Report, RunFolder, train_in
 from syper_data.imaging.holdout import is_held_out
 from syper_data.imaging.source import ImageSource, SourceImage, read_images
 from syper_data.imaging.subjects import by_folder, one_half, only_subjects, read_subjects
@@ -33,11 +24,7 @@ from syper_data.recognition.recognizer_file import identity_digest, write_recogn
 from syper_data.recognition.training_run import RecognizerRun
 from syper_data.recognition.validation import validate
 
-Report = Callable[[dict[str, Any]], None]
 Source = str | Path | Iterable[SourceImage]
-
-_CHECKPOINT = "checkpoint.pt"
-_LOG = "training.jsonl"
 
 
 def train_recognizer(
@@ -74,8 +61,7 @@ def train_recognizer(
         OutputError: the disk is full; the last checkpoint stays as it is.
     """
     out = Path(out)
-    if not isinstance(recipe, RecognizerRecipe):
-        recipe = RecognizerRecipe.read(Path(recipe))
+    recipe = recipe if isinstance(recipe, RecognizerRecipe) else RecognizerRecipe.read(Path(recipe))
     wanted = read_subjects(subjects) if isinstance(subjects, str | Path) else subjects
     if recipe.distill is not None:
         raise UsageError(f"the recipe {recipe.name} has a distill section: train with syper-data distill --recipe")
@@ -83,23 +69,17 @@ def train_recognizer(
     held_out = None if holdout is None else partial(is_held_out, share=holdout)
     if holdout is not None:
         is_held_out("", holdout)  # a share out of range is said before anything is read
-    team = Team.current()
-    with folder_lock(out) if team.leads else nullcontext():
-        if team.leads:
-            remove_leftovers(out)
-        team.wait()
+
+    def open_folder(leads: bool) -> RecognizerFolder:
         size, at_least = recipe.backbone.input_size, recipe.sampling.at_least
         eyes = load_eyes(sources, size, recipe.both_eyes, at_least=at_least, held_out=held_out)
         eyes.summary.update(subjects_half=subjects_half, holdout=holdout)
         run = RecognizerRun(recipe, LabelledLessons(eyes.training, recipe))
         known = [identity_digest(subject) for subject in eyes.training.subjects]
-        folder = RecognizerFolder(out, run, eyes.summary, known, report if team.leads else None, eyes.validation)
-        folder.resume()
-        team.wait()  # nothing is written before everyone has read
-        folder.begin()
-        folder.train()
-        team.wait()
-        return out / WEIGHTS
+        return RecognizerFolder(out, run, eyes.summary, known, report if leads else None, eyes.validation)
+
+    train_in(out, open_folder)
+    return out / WEIGHTS
 
 
 def labelled_sources(
@@ -143,8 +123,8 @@ def _chosen(
     return chosen if half is None else one_half(chosen, half)
 
 
-class RecognizerFolder:
-    """A run and the folder that it is written to."""
+class RecognizerFolder(RunFolder[RecognizerRun]):
+    """The run of a recognizer and its folder."""
 
     def __init__(
         self,
@@ -156,98 +136,57 @@ class RecognizerFolder:
         validation: Eyes | None = None,
     ) -> None:
         """``summary`` says what is trained on, ``identities`` are digests of whom (None: nobody knows)."""
-        self.path, self.run, self.summary, self.validation = path, run, summary, validation
-        self._identities = identities
-        self._report = report or (lambda line: None)
-        self._lines: list[str] = []
-        self._seconds = 0.0  # of training, before this process
+        super().__init__(path, run, report)
+        self.validation = validation
+        self._summary, self._identities = dict(summary), identities
 
-    def resume(self) -> None:
-        """Continue from the checkpoint, if there is one.
-
-        Raises:
-            InputError: it is damaged, or that of another run.
-        """
-        path = self.path / _CHECKPOINT
-        if not path.exists():
-            return
-        with reading_checkpoint(path):
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            self._refuse_another_run(state)
-            self.run.restore(state)
-            self._seconds = float(state["seconds"])
-        self._lines = read_log(self.path / _LOG, "step", self.run.step)
-
-    def _refuse_another_run(self, state: dict[str, Any]) -> None:
+    def refuse_another_run(self, state: Mapping[str, Any]) -> None:
+        """See :class:`RunFolder`."""
         if dict(state["recipe"]) != self.run.recipe.to_dict():
             raise InputError(f"{self.path}: holds a run of another recipe; choose another --out")
         theirs = (state["data_sha256"], state["validation_sha256"])
-        if theirs != (self.summary["sha256"], self.summary.get("validation_sha256")):
+        if theirs != (self._summary["sha256"], self._summary.get("validation_sha256")):
             raise InputError(
                 f"{self.path}: holds a run on other images or subjects; give the same --data, --subjects, "
                 "--subjects-half and --holdout, or choose another --out"
             )
 
-    def begin(self) -> None:
-        """Write what is known before the first step, and report it."""
-        summary = self.summary
-        if self.run.team.leads:
-            write_atomically(self.path / "recipe.yaml", self.run.recipe.write_text())
-            write_atomically(self.path / "data.json", json.dumps(summary, indent=1) + "\n")
-        self._report({**summary, "steps": self.run.steps, "from_step": self.run.step})
+    def noted(self) -> dict[str, Any]:
+        """See :class:`RunFolder`."""
+        return {"validation_sha256": self._summary.get("validation_sha256")}
 
-    def train(self) -> None:
-        """Steps, and a snapshot every ``snapshot_steps``, until the run is done."""
-        run, started, first = self.run, time.monotonic(), self.run.step
-        figures: dict[str, list[float]] = {}
-        while not run.done:
-            try:
-                for name, value in run.advance().items():
-                    figures.setdefault(name, []).append(value)
-            except DivergedError as error:
-                raise self._stopped(str(error)) from error
-            if run.step % run.recipe.snapshot_steps == 0 or run.done:
-                seconds = time.monotonic() - started
-                shown = (run.step - first) * run.recipe.sampling.batch
-                line: dict[str, Any] = {
-                    "step": run.step,
-                    "of_steps": run.steps,
-                    "seconds": round(self._seconds + seconds, 1),
-                    "images_per_second": round(shown / seconds, 1),
-                    "size": run.recipe.size_at((run.step - 1) / run.steps),
-                    **{name: round(sum(values) / len(values), 5) for name, values in figures.items()},
-                }
-                figures = {}
-                if run.team.leads:
-                    self._snapshot(line)
-                run.team.wait()
+    def summary(self) -> dict[str, Any]:
+        """See :class:`RunFolder`."""
+        return self._summary
 
-    def _stopped(self, reason: str) -> SyperError:
-        kept = f"{self.path / _CHECKPOINT} is kept" if self._lines else "no snapshot was made yet"
-        return SyperError(f"{self.path}: {reason}; {kept}; lower optimiser.lr")
+    def announcement(self) -> dict[str, Any]:
+        """The summary and the length."""
+        return {**self._summary, "steps": self.run.steps}
 
-    def _snapshot(self, line: dict[str, Any]) -> None:
+    def due(self) -> bool:
+        """Every ``snapshot_steps``."""
+        return self.run.step % self.run.recipe.snapshot_steps == 0
+
+    def line(self, seconds: float, steps: int) -> dict[str, Any]:
+        """See :class:`RunFolder`."""
         run = self.run
-        if not run.finite():
-            raise self._stopped(f"training diverged at step {run.step} (weights are not finite)")
-        line |= {k: round(v, 5) for k, v in self._compared().items()}
-        self._lines.append(json.dumps(line))
-        buffer = io.BytesIO()  # torch.save itself hides a full disk behind a RuntimeError
-        extra = {"validation_sha256": self.summary.get("validation_sha256"), "seconds": line["seconds"]}
-        torch.save({**run.state(), **extra}, buffer)
-        self._write_weights()
-        write_atomically(self.path / _LOG, "".join(text + "\n" for text in self._lines))
-        write_atomically(self.path / _CHECKPOINT, buffer.getvalue())
-        self._report(line)
+        return {
+            "step": run.step,
+            "of_steps": run.steps,
+            "seconds": seconds,
+            "images_per_second": round(steps * run.recipe.sampling.batch / seconds, 1),
+            "size": run.recipe.size_at((run.step - 1) / run.steps),
+        }
 
-    def _compared(self) -> dict[str, float]:
-        """How well the network does on what it is not trained on, for the log."""
+    def looked_at(self) -> dict[str, Any]:
+        """How well the network does on what it is not trained on."""
         if self.validation is None:
             return {}
         run = self.run
         return validate(run.averaged, self.validation.first(run.recipe.validation_images), run.device)
 
-    def _write_weights(self) -> None:
+    def write_weights(self) -> None:
+        """The recognizer file, with what it was made of."""
         recipe, run = self.run.recipe, self.run
         summary = {
             "steps": run.step,
@@ -255,7 +194,7 @@ class RecognizerFolder:
             "recipe": recipe.name,
             "seed": recipe.seed,
             "both_eyes": recipe.both_eyes,
-            **{k: v for k, v in self.summary.items() if v is not None},
+            **{k: v for k, v in self._summary.items() if v is not None},
         }
         write_recognizer(
             self.path / WEIGHTS,

@@ -1,0 +1,193 @@
+"""A training run and the folder it is written to: loop, log, checkpoints and resuming for every kind.
+
+A kind of run says what a step is (:class:`Run`) and, in a subclass of :class:`RunFolder`, what its log
+lines hold, which files it writes and which checkpoint is that of another run.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+import torch
+
+from syper_data.dataset.atomic import remove_leftovers, write_atomically
+from syper_data.dataset.lock import folder_lock
+from syper_data.errors import DivergedError, SyperError
+from syper_data.execution.run_files import read_log, reading_checkpoint
+from syper_data.execution.team import Team
+
+Report = Callable[[dict[str, Any]], None]
+
+_CHECKPOINT = "checkpoint.pt"
+_LOG = "training.jsonl"
+
+
+class _Recipe(Protocol):
+    def write_text(self) -> str: ...
+
+
+class Run(Protocol):
+    """What is trained, step by step. ``state`` holds tensors and plain values only; a step that would change a
+    weight to what is not a number raises :class:`DivergedError` and changes none."""
+
+    step: int
+    team: Team
+
+    @property
+    def recipe(self) -> _Recipe: ...
+    @property
+    def done(self) -> bool: ...
+    def advance(self) -> dict[str, float]: ...
+    def finite(self) -> bool: ...
+    def state(self) -> dict[str, Any]: ...
+    def restore(self, state: dict[str, Any], /) -> None: ...
+
+
+R = TypeVar("R", bound=Run)
+
+
+class RunFolder(ABC, Generic[R]):
+    """A run and its folder. ``recipe.yaml`` and ``data.json`` say what it is; ``training.jsonl`` gets a line, and
+    ``checkpoint.pt`` is replaced, at every snapshot, after the weights. Of several processes the first writes."""
+
+    counter: ClassVar[str] = "step"  # names how far a line of the log is
+    digits: ClassVar[int] = 5  # of the figures in the log
+    advice: ClassVar[str] = "lower optimiser.lr"  # to who sees the run diverge
+
+    def __init__(self, path: Path, run: R, report: Report | None) -> None:
+        self.path, self.run = path, run
+        self._report = report or (lambda line: None)
+        self._lines: list[str] = []
+        self._seconds = 0.0  # of training, before this process
+
+    @property
+    def reached(self) -> float:
+        """How far the run is, as its log counts."""
+        return self.run.step
+
+    @abstractmethod
+    def refuse_another_run(self, state: Mapping[str, Any]) -> None:
+        """Raise :class:`InputError` where this checkpoint was not made by this very run."""
+
+    @abstractmethod
+    def summary(self) -> dict[str, Any]:
+        """What is trained on: the content of ``data.json``."""
+
+    @abstractmethod
+    def due(self) -> bool:
+        """Whether a snapshot is to be made after this step (the last one always is)."""
+
+    @abstractmethod
+    def line(self, seconds: float, steps: int) -> dict[str, Any]:
+        """The head of a log line; ``steps`` were made by this process, in so many seconds."""
+
+    @abstractmethod
+    def write_weights(self) -> None:
+        """Write the network, and whatever is to be looked at."""
+
+    def looked_at(self) -> dict[str, Any]:
+        """What is measured at a snapshot, for the log."""
+        return {}
+
+    def noted(self) -> dict[str, Any]:
+        """What the checkpoint holds besides the state of the run."""
+        return {}
+
+    def recall(self, state: Mapping[str, Any]) -> None:
+        """Take up what :meth:`noted` left in a checkpoint; the run is restored already."""
+
+    def begin_anew(self) -> None:
+        """What is done where there is no checkpoint to continue."""
+
+    def announcement(self) -> dict[str, Any]:
+        """What is reported before the first step."""
+        return self.summary()
+
+    def resume(self) -> None:
+        """Continue from the checkpoint, if there is one.
+
+        Raises:
+            InputError: it is damaged, or that of another run.
+        """
+        path = self.path / _CHECKPOINT
+        if not path.exists():
+            self.begin_anew()
+            return
+        with reading_checkpoint(path):
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            self.refuse_another_run(state)
+            self.run.restore(state)
+            self._seconds = float(state.get("seconds", 0.0))
+            self.recall(state)
+        self._lines = read_log(self.path / _LOG, self.counter, self.reached)
+
+    def begin(self) -> None:
+        """Write what is known before the first step, and report it."""
+        if self.run.team.leads:
+            write_atomically(self.path / "recipe.yaml", self.run.recipe.write_text())
+            write_atomically(self.path / "data.json", json.dumps(self.summary(), indent=1) + "\n")
+        self._report({**self.announcement(), f"from_{self.counter}": self.reached})
+
+    def train(self) -> None:
+        """Steps, and a snapshot whenever one is due, until the run is done."""
+        run, started, first = self.run, time.monotonic(), self.run.step
+        figures: dict[str, list[float]] = {}
+        while not run.done:
+            try:
+                for name, value in run.advance().items():
+                    figures.setdefault(name, []).append(value)
+            except DivergedError as error:
+                raise self._stopped(str(error)) from error
+            if self.due() or run.done:
+                seconds = time.monotonic() - started
+                line = self.line(seconds, run.step - first)
+                line["seconds"] = round(self._seconds + seconds, 1)
+                line |= {name: round(sum(of) / len(of), self.digits) for name, of in figures.items()}
+                figures = {}
+                if run.team.leads:
+                    self._snapshot(line)
+                run.team.wait()
+
+    def _stopped(self, reason: str) -> SyperError:
+        kept = f"{self.path / _CHECKPOINT} is kept" if self._lines else "no snapshot was made yet"
+        return SyperError(f"{self.path}: {reason}; {kept}; {self.advice}")
+
+    def _snapshot(self, line: dict[str, Any]) -> None:
+        if not self.run.finite():
+            raise self._stopped(f"training diverged at {self.counter} {self.reached} (weights are not finite)")
+        line |= {k: round(v, self.digits) if isinstance(v, float) else v for k, v in self.looked_at().items()}
+        self._lines.append(json.dumps(line))
+        buffer = io.BytesIO()  # torch.save itself hides a full disk behind a RuntimeError
+        torch.save({**self.run.state(), **self.noted(), "seconds": line["seconds"]}, buffer)
+        self.write_weights()
+        write_atomically(self.path / _LOG, "".join(text + "\n" for text in self._lines))
+        write_atomically(self.path / _CHECKPOINT, buffer.getvalue())
+        self._report(line)
+
+
+def train_in(out: Path, open_folder: Callable[[bool], RunFolder[Any]]) -> None:
+    """Open the run of the folder ``out``, or make one, and train it to its end; one command at a time.
+
+    ``open_folder`` is told whether this process leads: only then may it report.
+
+    Raises:
+        LockedError: another process is writing into ``out``.
+    """
+    team = Team.current()
+    with folder_lock(out) if team.leads else nullcontext():
+        if team.leads:
+            remove_leftovers(out)
+        team.wait()
+        folder = open_folder(team.leads)
+        folder.resume()
+        team.wait()  # nothing is written before everyone has read
+        folder.begin()
+        folder.train()
+        team.wait()
