@@ -16,7 +16,7 @@ _STYLES = 7  # of curves.STYLE
 STYLE = Markup(
     "svg .whisker { stroke: var(--ink); stroke-width: 1.4; }"
     "\nsvg .zero { stroke: var(--soft); stroke-dasharray: 3 2; }"
-    "\nsvg.chart text.row { fill: var(--ink); }"
+    "\nsvg.chart text.row { fill: var(--ink); stroke: #fff; stroke-width: 3px; paint-order: stroke; }"
 )
 
 

@@ -32,6 +32,7 @@ def render_page(content: Content) -> str:
         shortened=content["plan"]["steps"],
         tested=[_tested(content, name) for name in dict.fromkeys(run["test"]["protocol"] for run in finished)],
         labels=list(dict.fromkeys(text for run in finished for text in run["test"]["labels"])),
+        overview=shown.overview(content),
         groups=shown.groups(content),
         charts=list(_charts(content)),
         sizes=shown.sizes(content),

@@ -123,12 +123,12 @@ def train(run: Run, out: Path, report: Report) -> dict[str, Any]:
     student = quantize(teacher=run.teacher.path, recipe=run.recipe, out=folder, report=report, **source)
     last = json.loads(read_log(folder / "training.jsonl", "step", run.recipe.steps or 10**9)[-1])
     data = json.loads((folder / "data.json").read_text("utf-8"))
-    parameters = parameter_count(run.teacher.config)
+    parameters, seen = parameter_count(run.teacher.config), last["step"] * run.recipe.batch
     return {
         "seconds": last["seconds"],
         "steps": last["step"],
-        "images_seen": last["step"] * run.recipe.batch,
-        "different_images": data.get("images", last["step"] * run.recipe.batch),
+        "images_seen": seen,
+        "different_images": min(seen, data.get("images", seen)),
         "agreement": last["agreement"],
         "least_agreement": last["least_agreement"],
         "data_sha256": data.get("sha256") or data["generator_sha256"],

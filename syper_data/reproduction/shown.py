@@ -11,7 +11,7 @@ from syper_data.rendering.numbers import count
 from syper_data.reproduction.record import DONE
 
 Content = Mapping[str, Any]
-NARROW = "\N{MINUS SIGN}"
+MINUS = "\N{MINUS SIGN}"
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class RunRow:
     seconds: str
     images_seen: str
     length: str
+    images: str
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,24 @@ def groups(content: Content) -> list[Group]:
         )
         for (bits, protocol), runs in found.items()
     ]
+
+
+def overview(content: Content) -> list[tuple[str, str, str, str, str]]:
+    """A cell a row: bits, mean difference to the teacher with and without failures, seeds, trained with."""
+    rows = []
+    for entry in content["over_seeds"]:
+        run = next(run for run in finished(content) if run["cell"] == entry["cell"])
+        alone = entry.get("acquired_difference")
+        rows.append(
+            (
+                run["bits"],
+                _signed(entry["difference"]),
+                "" if alone is None else _signed(alone),
+                str(len(entry["seeds"])),
+                f"{_trained_with(run)}, tested on {run['test']['protocol']}",
+            )
+        )
+    return rows
 
 
 def finished(content: Content) -> list[Mapping[str, Any]]:
@@ -115,15 +134,15 @@ def published_rows(entry: Mapping[str, Any]) -> tuple[list[str], list[tuple[str,
 
 def our_row(content: Content, columns: Sequence[str]) -> list[tuple[str, list[str]]]:
     """Our EER in percent under a publication's columns: a row a teacher and kind of images, means over seeds."""
-    cells: dict[tuple[str, str], dict[str, list[float]]] = {}
+    cells: dict[str, dict[str, list[float]]] = {}
     for run in finished(content):
         figures = run["test"]["all"]
-        row = cells.setdefault((run["teacher_name"], _images(run)), {})
+        row = cells.setdefault(f"{run['teacher_name']}, {_material(run)}, {run['test']['protocol']}", {})
         row.setdefault("full precision", []).append(figures["teacher"]["value"])
         row.setdefault(run["bits"], []).append(figures["student"]["value"])
     return [
-        (f"{teacher}, {images}", [f"{100 * sum(row[c]) / len(row[c]):.2f}" if c in row else "" for c in columns])
-        for (teacher, images), row in cells.items()
+        (name, [f"{100 * sum(row[c]) / len(row[c]):.2f}" if c in row else "" for c in columns])
+        for name, row in cells.items()
     ]
 
 
@@ -140,6 +159,7 @@ def _row(run: Mapping[str, Any]) -> RunRow:
         seconds=f"{made['seconds']:,.0f}",
         images_seen=f"{count(made['images_seen'])} ({count(made['different_images'])} different)",
         length=_length(run),
+        images=str(run["images_shown"]),
     )
 
 
@@ -164,7 +184,7 @@ def _points(entry: Mapping[str, Any]) -> str:
     if None in (entry["value"], entry["low"], entry["high"]):
         return "not defined"
     text = f"{100 * entry['value']:+.2f} [{100 * entry['low']:+.2f}, {100 * entry['high']:+.2f}]"
-    return text.replace("-", NARROW)
+    return text.replace("-", MINUS)
 
 
 def _means(content: Content, cells: Mapping[str, None]) -> Iterator[tuple[str, str]]:
@@ -185,20 +205,24 @@ def _means(content: Content, cells: Mapping[str, None]) -> Iterator[tuple[str, s
             )
 
 
+def _signed(entry: Mapping[str, Any]) -> str:
+    """A mean difference in percentage points: ``+3.62 ± 0.29``."""
+    spread = "" if entry["deviation"] is None else f" ± {100 * entry['deviation']:.2f}"
+    return f"{100 * entry['mean']:+.2f}".replace("-", MINUS) + spread
+
+
 def _mean(entry: Mapping[str, float], factor: float, digits: int) -> str:
     text = f"{factor * entry['mean']:.{digits}f} ± {factor * entry['deviation']:.{digits}f}"
-    return text.replace("-", NARROW)
+    return text.replace("-", MINUS)
 
 
 def _trained_with(run: Mapping[str, Any]) -> str:
-    parts = [_images(run)]
-    parts += [f"teacher {run['teacher']}"]
-    parts += [f"schedule of {run['preset']}"] if run["preset"] else []
-    return ", ".join(parts)
+    return f"{_material(run)}, teacher {run['teacher']}"
 
 
-def _images(run: Mapping[str, Any]) -> str:
-    return f"{run['images']} images" if run["count"] is None else f"{count(run['count'])} {run['images']} images"
+def _material(run: Mapping[str, Any]) -> str:
+    number = "" if run["count"] is None else f"{count(run['count'])} "
+    return f"{number}{run['images']} images" + (f", schedule of {run['preset']}" if run["preset"] else "")
 
 
 def _length(run: Mapping[str, Any]) -> str:
