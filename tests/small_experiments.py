@@ -11,7 +11,7 @@ RECIPE: dict[str, Any] = {
     "batch": 2,
     "loss": {"features": 0.0},
     "ranges": {"calibration": 2},
-    "snapshot_steps": 1,
+    "snapshot_steps": 2,
     "validation_images": 2,
 }
 CELL: dict[str, Any] = {
@@ -40,7 +40,7 @@ VALUES: dict[str, Any] = {
             ],
         },
         "one": {
-            "cells": [{"bits": "W4A4", "teacher": "main", "images": "synthetic", "steps": 4, "recipe": RECIPE}],
+            "cells": [{**CELL, "bits": "W4A4", "steps": 3, "recipe": {**RECIPE, "snapshot_steps": 1}}],
         },
         "counted": {
             "cells": [

@@ -79,6 +79,17 @@ class Materials:
         self._opened: dict[str, RecognizerFile | MissingError] = {}
         self._images: dict[tuple[str, int], Images | MissingError] = {}
 
+    def options(self) -> dict[str, str]:
+        """What was given in place of the plan's, as a page may say it: names, no path."""
+        found = {}
+        if self._given_generator is not None:
+            found["--generator"] = self._open_generator(self._given_generator).shown
+        for name in self._teachers:
+            found[f"--teacher {name}"] = self.teacher(name).name
+        if any(self._plan.data[name] is None and path is not None for name, path in self._data.items()):
+            found["--real"] = "CROPS"
+        return found
+
     def teacher(self, name: str) -> RecognizerFile:
         """The teacher that the plan calls so.
 
@@ -120,7 +131,10 @@ class Materials:
 
     def _open_images(self, name: str, size: int) -> Images | MissingError:
         if name in self._generators:
-            return self._open_generator(name)
+            try:
+                return self._open_generator(name)
+            except MissingError as error:
+                return error
         path = self._data[name]
         if path is None:
             return MissingError("no real images were given: --real CROPS")
@@ -129,13 +143,13 @@ class Materials:
         count = int(feed.summary["images"]) + int(feed.summary["held_out"])
         return Images(Path(path), None, feed.sha256, feed.identities, count)
 
-    def _open_generator(self, name: str) -> Images | MissingError:
+    def _open_generator(self, name: str) -> Images:
         try:
             path = find_generator(self._generators[name])
         except InputError as error:
             if name == self._given_generator:
                 raise
-            return MissingError(f"{error}; --generator takes another one")
+            raise MissingError(f"{error}; --generator takes another one") from error
         file = open_generator(path)
         return Images(path, file, file.sha256)
 

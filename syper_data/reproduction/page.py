@@ -41,15 +41,16 @@ def render_page(content: Content) -> str:
             (entry, columns, rows, shown.our_row(content, columns) if entry["figure"].startswith("EER") else [])
             for entry, columns, rows in published
         ],
-        command=command(content["plan"]),
+        command=command(content["plan"], content["options"]),
         made=list(_made(content)),
     )
 
 
-def command(plan: Mapping[str, Any]) -> str:
+def command(plan: Mapping[str, Any], options: Mapping[str, str]) -> str:
     """What was run, without a path of anyone's machine."""
     words = ["syper-data reproduce quantization", f"--budget {plan['budget']}", f"--protocol {plan['protocol']}"]
-    words += [f"--folds {plan['fold']}", "[--root DIR] [--real CROPS]"]
+    words += [f"--folds {plan['fold']}", "[--root DIR]"]
+    words += [f"{name}{'=' if ' ' in name else ' '}{value}" for name, value in options.items()]
     words += [f"--steps {plan['steps']}"] if plan["steps"] is not None else []
     return " ".join([*words, "--out OUT"])
 

@@ -86,7 +86,7 @@ def reproduce_quantization(
     with folder_lock(target):
         remove_leftovers(target)
         runs = runs_of(part, materials, trials, steps)
-        table = Table(target, _plan_record(chosen, part, runs, steps), _inputs(runs))
+        table = Table(target, _plan_record(chosen, part, runs, steps), _inputs(runs), materials.options())
         work = _Work(target, chosen, runs, table, report or (lambda line: None))
         return Reproduction(target, work.run())
 
@@ -98,7 +98,7 @@ class _Work:
         self, out: Path, plan: ExperimentPlan, runs: Sequence[Run | LeftOut], table: Table, report: Report
     ) -> None:
         self._out, self._plan, self._runs, self._table, self._report = out, plan, runs, table, report
-        trials = {id(run.trial): run.trial for run in runs if isinstance(run, Run)}
+        trials = {run.trial.fold.sha256(): run.trial for run in runs if isinstance(run, Run)}
         self._protocols = [trial.record for trial in trials.values()]
 
     def run(self) -> dict[str, Any]:
@@ -124,6 +124,7 @@ class _Work:
         """Train and test; a training that fails, or a model that does, is a row that says so."""
         try:
             training = train(run, self._out, self._report)
+            self._report({"testing": run.name})
             student = self._out / "runs" / run.name / STUDENT
             test = run.trial.measure(run.teacher.path, student, self._out / CACHE)
         except (UsageError, OutputError):
@@ -187,8 +188,8 @@ def _plan_record(
     }
 
 
-def _inputs(runs: Sequence[Run | LeftOut]) -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
+def _inputs(runs: Sequence[Run | LeftOut]) -> dict[str, str]:
+    found: dict[str, str] = {}
     for run in runs:
         if isinstance(run, Run):
             found[f"teacher {run.cell.teacher}"] = run.teacher.sha256

@@ -1,9 +1,9 @@
 """``quantization.json``: the table of an experiment, written after every run, and what the folder was begun with.
 
-Keys: ``schema``, ``toolkit``, ``plan`` (name, budget, cells, steps, repeats), ``inputs`` (name -> digest of every
-teacher, generator, set of images and fold; null: not there), ``protocols``, ``runs`` (in the plan's order, each
-``done``, ``not run``, ``failed`` or ``waiting``), ``over_seeds`` (mean and deviation of each cell), ``published``,
-``environment``. It holds no path.
+Keys: ``schema``, ``toolkit``, ``plan`` (name, budget, cells, steps, repeats), ``options`` (what was given in place
+of the plan's), ``inputs`` (name -> digest of every teacher, generator, set of images and fold), ``protocols``,
+``runs`` (in the plan's order, each ``done``, ``not run``, ``failed`` or ``waiting``), ``over_seeds`` (mean and
+deviation of each cell), ``published``, ``environment``. It holds no path.
 """
 
 from __future__ import annotations
@@ -34,32 +34,34 @@ class Table:
         InputError: the file is damaged, or the folder holds the table of another plan or of other inputs.
     """
 
-    def __init__(self, folder: Path, plan: Mapping[str, Any], inputs: Mapping[str, str | None]) -> None:
+    def __init__(
+        self, folder: Path, plan: Mapping[str, Any], inputs: Mapping[str, str], options: Mapping[str, str]
+    ) -> None:
         self.path = folder / TABLE
         self.plan: dict[str, Any] = json_ready(dict(plan))
         old = _read(self.path)
-        self.inputs: dict[str, str | None] = {}
+        self.inputs: dict[str, str] = {}
+        self.options = dict(options)
         self._runs: dict[str, Entry] = {}
         if old is not None:
             _refuse_another_plan(folder, old["plan"], self.plan)
-            self.inputs = dict(old["inputs"])
+            self.inputs, self.options = dict(old["inputs"]), {**old["options"], **options}
             self._runs = {str(entry["name"]): entry for entry in old["runs"]}
         for name, digest in inputs.items():
             self.require(name, digest)
 
-    def require(self, name: str, digest: str | None) -> None:
-        """Note an input; None where this call does not have it.
+    def require(self, name: str, digest: str) -> None:
+        """Note an input.
 
         Raises:
             InputError: the folder was begun with another one.
         """
-        known = self.inputs.get(name)
-        if None not in (known, digest) and known != digest:
+        known = self.inputs.setdefault(name, digest)
+        if known != digest:
             raise InputError(
-                f"{self.path.parent}: was begun with another {name} ({str(known)[:12]}, now {str(digest)[:12]}); "
+                f"{self.path.parent}: was begun with another {name} ({known[:12]}, now {digest[:12]}); "
                 "choose another --out"
             )
-        self.inputs[name] = known or digest
 
     def finished(self, name: str, identity: str) -> bool:
         """Whether this very run is in the table."""
@@ -81,6 +83,7 @@ class Table:
                 "schema": SCHEMA,
                 "toolkit": f"syper-data {syper_data.__version__}",
                 "plan": self.plan,
+                "options": dict(sorted(self.options.items())),
                 "inputs": dict(sorted(self.inputs.items())),
                 "protocols": list(protocols),
                 "runs": runs,
@@ -137,7 +140,7 @@ def _read(path: Path) -> dict[str, Any] | None:
             raise InputError(f"{path}: schema is {content['schema']!r}, this toolkit writes {SCHEMA!r}")
         for entry in content["runs"]:
             entry["name"], entry["status"]
-        dict(content["plan"]), dict(content["inputs"])
+        dict(content["plan"]), dict(content["inputs"]), dict(content["options"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f"{path}: damaged; remove it and run the same command again, which reuses the students"

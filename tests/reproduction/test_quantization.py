@@ -303,6 +303,21 @@ def test_a_teacher_may_be_given_for_one_of_the_plans_names(
     assert table["inputs"]["teacher large"] == file_sha256(large)
 
 
+def test_a_cell_may_have_a_protocol_of_its_own_that_needs_no_data(
+    teacher: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module._Work, "_done", unmade)
+    cells = [
+        {"bits": "W8A8"},
+        {"bits": "W8A8", "protocol": "synthetic"},
+        {"bits": "W8A8", "protocol": "nir-lamp100"},
+    ]
+    table = reproduce(teacher, tiny, tmp_path, plan=only(cells), budget="one").table
+    assert [run["status"] for run in table["runs"]] == ["waiting", "waiting", "not run"]
+    assert table["runs"][2]["reason"].startswith("nir-lamp100: --root must say where the data lie")
+    assert [entry["name"] for entry in table["protocols"]] == ["drawn", "synthetic"]
+
+
 def test_killed_in_a_run_the_same_command_goes_on_to_the_same_students(
     teacher: Path, tiny: Path, tmp_path: Path
 ) -> None:
@@ -328,7 +343,7 @@ def test_killed_in_a_run_the_same_command_goes_on_to_the_same_students(
     state = json.loads((killed / "quantization.json").read_bytes())["runs"][0]["status"]
     assert state == "waiting"
     reached = torch.load(killed / run / "checkpoint.pt", weights_only=True)["step"]
-    assert 0 < reached < 4
+    assert 0 < reached < 3
 
     for folder in (killed, straight):
         done = CliRunner().invoke(command, [*words, str(folder)], catch_exceptions=False)
@@ -351,6 +366,7 @@ def test_the_page_says_what_was_run_what_not_and_what_others_published(finished:
         "Somebody, 2020",
         "Ours: teacher, synthetic images",
         "syper-data reproduce quantization --budget short",
+        "--generator tiny --real CROPS --teacher main=teacher --out OUT",
     ):
         assert text in page, text
     assert str(finished.path) not in page
@@ -363,7 +379,7 @@ def test_a_shortened_table_says_so(teacher: Path, tiny: Path, tmp_path: Path) ->
     assert done.table["runs"][0]["steps"] == 1
     page = (tmp_path / "quantization.html").read_text("utf-8")
     assert "Not the plan" in page
-    assert "1 steps, planned 4 steps" in page
+    assert "1 steps, planned 3 steps" in page
 
 
 @needs_chromium
