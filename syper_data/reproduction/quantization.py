@@ -13,6 +13,7 @@ from syper_data.errors import OutputError, SyperError, UsageError
 from syper_data.gan.config import check_whole
 from syper_data.protocols.protocol import Protocol
 from syper_data.quantization.quantize import STUDENT
+from syper_data.rendering.numbers import counted
 from syper_data.reproduction.materials import Materials
 from syper_data.reproduction.page import PAGE, render_page
 from syper_data.reproduction.plan import Budget, ExperimentPlan, cell_values
@@ -168,7 +169,10 @@ def _entry(run: Run | LeftOut) -> Entry:
 
 def _length(run: Run | LeftOut) -> str:
     recipe = run.cell.recipe_of(run.seed)
-    return f"{recipe.steps} steps" if recipe.steps is not None else f"{recipe.epochs:g} epochs"
+    if recipe.steps is not None:
+        return counted(recipe.steps, "step")
+    assert recipe.epochs is not None
+    return counted(recipe.epochs, "epoch")
 
 
 def _plan_record(

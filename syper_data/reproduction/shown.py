@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from syper_data.rendering.error_bars import Bar
-from syper_data.rendering.numbers import count
+from syper_data.rendering.numbers import count, counted
 from syper_data.reproduction.record import DONE
 
 Content = Mapping[str, Any]
@@ -217,7 +217,7 @@ def _mean(entry: Mapping[str, float], factor: float, digits: int) -> str:
 
 
 def _trained_with(run: Mapping[str, Any]) -> str:
-    return f"{_material(run)}, teacher {run['teacher']}"
+    return f"{_material(run)}, teacher {run.get('teacher_name', run['teacher'])}"
 
 
 def _material(run: Mapping[str, Any]) -> str:
@@ -226,7 +226,5 @@ def _material(run: Mapping[str, Any]) -> str:
 
 
 def _length(run: Mapping[str, Any]) -> str:
-    steps = run["training"]["steps"]
-    return (
-        f"{steps} steps" if run["planned"] in (f"{steps} steps",) else f"{steps} steps, planned {run['planned']}"
-    )
+    made = counted(run["training"]["steps"], "step")
+    return made if run["planned"] == made else f"{made}, planned {run['planned']}"

@@ -170,7 +170,7 @@ def test_images_that_are_counted_are_made_once_and_an_epoch_is_over_them(
 ) -> None:
     done = reproduce(teacher, tiny, tmp_path, budget="counted").table["runs"][0]
     assert done["name"] == "w8a8-main-synthetic-6-syper-seed0"
-    assert (done["planned"], done["training"]["steps"], done["training"]["different_images"]) == ("1 epochs", 2, 4)
+    assert (done["planned"], done["training"]["steps"], done["training"]["different_images"]) == ("1 epoch", 2, 4)
     (folder,) = (tmp_path / "images").iterdir()
     assert load_dataset(str(folder), split="train").num_rows == 6
 
@@ -379,7 +379,7 @@ def test_a_shortened_table_says_so(teacher: Path, tiny: Path, tmp_path: Path) ->
     assert done.table["runs"][0]["steps"] == 1
     page = (tmp_path / "quantization.html").read_text("utf-8")
     assert "Not the plan" in page
-    assert "1 steps, planned 3 steps" in page
+    assert "1 step, planned 3 steps" in page
 
 
 @needs_chromium
