@@ -11,6 +11,7 @@ compared with which, ``open_protocol`` reads it, ``check_protocol`` says what a 
 scores, ``leaderboard`` keeps them.
 ``distill`` makes a recognizer with another one as its teacher, ``quantize`` one of few bits and ``export_onnx`` a
 graph for integer runtimes of that, ``bench_model`` measures both. ``occlude`` draws over images, to test with.
+``reproduce_quantization`` runs the experiment table of such recognizers.
 Names and defaults are those of the command line, ``syper-data``.
 """
 
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from syper_data.recognition.occlusion.occlude import occlude
     from syper_data.recognition.training import train_recognizer
     from syper_data.reporting.report import report
+    from syper_data.reproduction.quantization import reproduce_quantization
     from syper_data.sampling.generate import generate
     from syper_data.sampling.sample import sample
     from syper_data.sampling.verify import verify
@@ -73,6 +75,7 @@ __all__ = [
     "quantize",
     "release",
     "report",
+    "reproduce_quantization",
     "rescore",
     "sample",
     "top_up",
@@ -103,6 +106,7 @@ _HOMES = {
     "quantize": "syper_data.quantization.quantize",
     "release": "syper_data.publishing.release",
     "report": "syper_data.reporting.report",
+    "reproduce_quantization": "syper_data.reproduction.quantization",
     "rescore": "syper_data.benchmarking.benchmark",
     "sample": "syper_data.sampling.sample",
     "top_up": "syper_data.filtering.top_up",

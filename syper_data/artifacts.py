@@ -1,4 +1,4 @@
-"""Where the artefacts that ship with the toolkit lie: generators, recognizers, protocols, card templates.
+"""Where the artefacts that ship with the toolkit lie: generators, recognizers, protocols, plans, card templates.
 
 In a wheel they are package data under ``syper_data/_artifacts/``; in a checkout or an editable
 install they are the folders beside the package. This module imports nothing of ours.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-KINDS = ("generator", "recognizer", "protocols", "cards")
+KINDS = ("generator", "recognizer", "protocols", "experiments", "cards")
 
 _PACKAGE = Path(__file__).resolve().parent
 

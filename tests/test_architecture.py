@@ -15,7 +15,7 @@ PACKAGE = REPOSITORY / "syper_data"
 ORDER = (
     "errors", "artifacts", "imaging", "dataset", "rendering", "metrics", "execution", "cropping", "gan",
     "sampling", "evaluation", "recognition", "filtering", "protocols", "quantization", "benchmarking",
-    "publishing", "reporting", "cli",
+    "reproduction", "publishing", "reporting", "cli",
 )  # fmt: skip
 ROOT = {"__init__", "__main__"}  # the façade names everything; it imports lazily
 

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from syper_data.benchmarking.models import Model
 from syper_data.errors import InputError
 from syper_data.protocols.protocol import Fold
 from syper_data.recognition.recognizer_file import knows
+
+
+class Trained(Protocol):
+    """Whatever says whom it was trained on, as a model does."""
+
+    @property
+    def identities(self) -> frozenset[str]: ...
+
+    @property
+    def identities_known(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -27,7 +38,7 @@ class Contamination:
     named: bool = True
 
 
-def contamination(model: Model, fold: Fold) -> Contamination:
+def contamination(model: Trained, fold: Fold) -> Contamination:
     """Compare the digests of a model's training people with those of the people of a fold."""
     if not fold.named:
         return Contamination(fold.name, len(set(fold.subject.tolist())), 0, None, model.identities_known, False)

@@ -23,7 +23,7 @@ from syper_data.imaging.pixels import resize
 from syper_data.recognition.embedder import RESIZE_FILTER
 from syper_data.recognition.recognizer_file import ORIENTATIONS, SPECTRA
 
-_DIGEST = re.compile(r"[0-9a-f]{64}")
+_DIGEST = re.compile(r"[0-9a-f]{64}|[0-9a-f]{12}")  # whole and short ones
 _TYPES = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
 
 

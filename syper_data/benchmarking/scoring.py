@@ -88,6 +88,15 @@ def score_fold(fold: Fold, vectors: Vectors, *, most: int = MOST) -> FoldScores:
     )  # fmt: skip
 
 
+def acquired_scores(scores: FoldScores) -> FoldScores:
+    """The comparisons whose templates were both acquired, alone; no searches, no failures."""
+    kept = scores.score > FAILED
+    none = scores.failed_templates[:0]
+    return FoldScores(
+        scores.probe[kept], scores.reference[kept], scores.mated[kept], scores.score[kept], none, none
+    )  # fmt: skip
+
+
 def template_vectors(fold: Fold, vectors: Vectors) -> Vectors:
     """The unit vector of each template [t, d]; NaN where none of its images was acquired."""
     vectors = np.asarray(vectors)

@@ -40,6 +40,7 @@ _STEPS: dict[str, dict[str, str]] = {
         "quantize": "Make a recognizer of 2 to 8 bits, with images without labels.",
         "export-onnx": "Write a student file as ONNX, for integer runtimes.",
         "bench-model": "Measure a student's speed, size and memory against float32.",
+        "reproduce": "Run the experiment table of low-bit recognizers.",
     },
     "Datasets": {
         "sample": "Make a synthetic dataset from seeds.",

@@ -24,6 +24,7 @@ from syper_data.quantization.runtimes import ORT, RUNTIMES, TORCH, Embed, Pixels
 from syper_data.quantization.student import Student
 from syper_data.quantization.student_file import StudentFile, read_student
 from syper_data.recognition.backbones import build_backbone
+from syper_data.recognition.config import BackboneConfig
 from syper_data.recognition.embedder import NetworkEmbedder
 
 
@@ -91,9 +92,19 @@ def multiply_accumulates(student: Student) -> int:
     return sum(values[name].numel() * layer.weight[0].numel() for name, layer in student.layers())
 
 
-def _network(file: StudentFile) -> dict[str, Any]:
+def parameter_count(config: BackboneConfig) -> int:
+    """Numbers that a network of this architecture learns."""
     with torch.device("meta"):
-        parameters = sum(p.numel() for p in build_backbone(file.config).parameters())
+        return sum(p.numel() for p in build_backbone(config).parameters())
+
+
+def bytes_promised(parameters: int, bits: int) -> int:
+    """The largest size of a student file that is promised: 1.1 x parameters x bits / 8."""
+    return round(1.1 * parameters * bits / 8)
+
+
+def _network(file: StudentFile) -> dict[str, Any]:
+    parameters = parameter_count(file.config)
     return {
         "student": file.name,
         "sha256": file.sha256,
@@ -101,7 +112,7 @@ def _network(file: StudentFile) -> dict[str, Any]:
         "activations": file.bits.activations,
         "parameters": parameters,
         "multiply_accumulates": multiply_accumulates(file.network),
-        "bytes_promised": round(1.1 * parameters * file.bits.weights / 8),
+        "bytes_promised": bytes_promised(parameters, file.bits.weights),
     }
 
 

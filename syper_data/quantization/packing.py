@@ -1,12 +1,17 @@
-"""Whole numbers of few bits as bytes: no bit between two of them, the least significant first."""
+"""Whole numbers of few bits as bytes: no bit between two of them, the least significant first; and bytes as fewer
+bytes, by how often each occurs."""
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 import numpy as np
 
 Codes = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+_MOST = 8  # a byte takes at least one bit
 
 
 def packed_size(count: int, bits: int) -> int:
@@ -37,3 +42,31 @@ def unpack(data: Codes, count: int, bits: int) -> Codes:
         raise ValueError("bits that are not 0 follow the last code")
     codes: Codes = np.packbits(digits[: count * bits].reshape(count, bits), axis=1, bitorder="little")[:, 0]
     return codes
+
+
+def shrink(data: Codes, width: int = 1) -> Codes:
+    """Bytes of numbers of ``width`` bytes each -> fewer bytes, as a rule: Huffman codes (DEFLATE, RFC 1951,
+    without matches), the first bytes of all numbers together, then the second ones."""
+    coder = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_HUFFMAN_ONLY)
+    parts = []
+    for plane in data.reshape(-1, width).T:
+        parts += [coder.compress(np.ascontiguousarray(plane).tobytes()), coder.flush(zlib.Z_FULL_FLUSH)]
+    return np.frombuffer(b"".join([*parts, coder.flush()]), np.uint8).copy()
+
+
+def expand(data: Codes, width: int = 1) -> Codes:
+    """What :func:`shrink` was given -> uint8 [n].
+
+    Raises:
+        ValueError: it made no such bytes.
+    """
+    coder = zlib.decompressobj(-15)
+    most = _MOST * len(data) + 64
+    try:
+        raw = coder.decompress(data.tobytes(), most)
+    except zlib.error as error:
+        raise ValueError(f"cannot be expanded ({error})") from error
+    if not coder.eof or coder.unused_data or len(raw) % width:
+        raise ValueError(f"{len(data)} bytes do not expand to numbers of {width} bytes")
+    planes = np.frombuffer(raw, np.uint8).reshape(width, -1)
+    return planes.T.copy().ravel()

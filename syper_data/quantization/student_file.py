@@ -5,14 +5,19 @@ The header holds ``{"format", "kind": "student", "backbone", "bits", "places", "
 decided where values are rounded (``bits``, but for a run that was on its way to fewer), ``layers`` those of every
 layer's weights and of every rounding of activations in the order of computation, a digit each, ``identities`` how
 many digests there are (null: nobody knows), ``sha256`` the digest of the rest of the header and of all tensors.
-The tensors, one of a kind for all layers in that order:
+The content, one tensor of a kind for all layers in that order:
 
 - ``codes`` uint8: weights, each a whole number 0 .. 2^b - 2 in b bits (2^(b-1) - 1 is zero), a layer from a new
   byte on;
 - ``weight_steps`` bfloat16, a row of a layer each; ``biases`` float16, the same;
 - ``slopes`` float16, of the PReLUs; ``scales`` float16, of what is left of batch norms, their shifts behind them;
 - ``activation_steps`` bfloat16 and ``activation_zeros`` uint8, one a rounding;
-- ``identities`` uint8 [n, 32]: SHA-256 of the training subjects' ids.
+- ``identities`` uint8 [n, 6]: the first bytes of the SHA-256 of the training subjects' ids
+  (:func:`~syper_data.recognition.recognizer_file.short_digest`).
+
+In the file each of them but ``identities`` is a uint8 tensor of its bytes, shrunk
+(:func:`~syper_data.quantization.packing.shrink`). Files of format 1, which are read as well, hold them as they
+are, and whole digests [n, 32].
 """
 
 from __future__ import annotations
@@ -32,15 +37,16 @@ from syper_data.dataset.tensor_file import TensorFile, read_tensor_file, write_t
 from syper_data.errors import ConfigError, InputError
 from syper_data.quantization.bits import BitsConfig
 from syper_data.quantization.layers import Affine, Slopes
-from syper_data.quantization.packing import pack, packed_size, unpack
+from syper_data.quantization.packing import expand, pack, packed_size, shrink, unpack
 from syper_data.quantization.rounding import weight_codes, weight_levels
 from syper_data.quantization.student import Student
 from syper_data.recognition.backbones import build_backbone
 from syper_data.recognition.config import BackboneConfig
 from syper_data.recognition.embedder import NetworkEmbedder
-from syper_data.recognition.recognizer_file import ORIENTATIONS, SPECTRA
+from syper_data.recognition.recognizer_file import ORIENTATIONS, SPECTRA, short_digest
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+_DIGEST_BYTES = {1: 32, FORMAT_VERSION: 6}
 _KIND = "student file"
 _TYPES = {
     "codes": torch.uint8,
@@ -105,9 +111,10 @@ def write_student(
         OutputError: ``path`` can't be written.
     """
     tensors = _packed(student)
-    digests = None if identities is None else sorted(set(identities))
+    digests = None if identities is None else sorted(set(map(short_digest, identities)))
     raw = b"".join(bytes.fromhex(digest) for digest in digests or ())
-    tensors["identities"] = torch.from_numpy(np.frombuffer(raw, np.uint8).reshape(-1, 32).copy())
+    width = _DIGEST_BYTES[FORMAT_VERSION]
+    tensors["identities"] = torch.from_numpy(np.frombuffer(raw, np.uint8).reshape(-1, width).copy())
     for key, tensor in tensors.items():
         if not torch.isfinite(tensor.float()).all():
             raise InputError(f"{path}: {key} holds values that are not finite")
@@ -127,7 +134,7 @@ def write_student(
         "summary": dict(summary),
     }
     header["sha256"] = _digest(header, tensors)
-    return write_tensor_file(Path(path), tensors, header, exact=True)
+    return write_tensor_file(Path(path), _stored(tensors), header, exact=True)
 
 
 def read_student(path: str | Path) -> StudentFile:
@@ -139,7 +146,7 @@ def read_student(path: str | Path) -> StudentFile:
     """
     path = Path(path)
     file = read_tensor_file(path, _KIND, None)
-    header = _checked(file, path)
+    header, tensors = _checked(file, path)
     try:
         config = BackboneConfig.from_dict(header["backbone"])
         bits, places = (BitsConfig.from_dict(header[name]) for name in ("bits", "places"))
@@ -151,12 +158,12 @@ def read_student(path: str | Path) -> StudentFile:
     if _widths(student) != header["layers"]:
         raise InputError(f"{path}: the bits of the layers are not those that the header's settings give")
     try:
-        _unpack(student, file.tensors)
+        _unpack(student, tensors)
     except ValueError as error:
         raise InputError(f"{path}: {error}") from error
     known = header["identities"] is not None
-    digests = file.tensors["identities"]
-    if digests.ndim != 2 or digests.shape[1] != 32 or len(digests) != (header["identities"] or 0):
+    digests, width = tensors["identities"], _DIGEST_BYTES[header["format"]]
+    if digests.ndim != 2 or digests.shape[1] != width or len(digests) != (header["identities"] or 0):
         raise InputError(f"{path}: identities is {list(digests.shape)}, the header says {header['identities']}")
     return StudentFile(
         path=path,
@@ -259,15 +266,52 @@ def _unpack(student: Student, tensors: Mapping[str, Tensor]) -> None:
         part.bias.copy_(parts["scales"][2 * i + 1].float())
 
 
-def _checked(file: TensorFile, path: Path) -> dict[str, Any]:
-    """The header, if the file is a whole student file."""
+def _stored(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The content as the file holds it."""
+    return {
+        name: torch.from_numpy(shrink(_bytes(tensor), tensor.element_size())) if name != "identities" else tensor
+        for name, tensor in tensors.items()
+    }
+
+
+def _content(file: TensorFile) -> dict[str, Tensor]:
+    """The content of a file of either format. Raises ValueError."""
+    if file.header["format"] == 1:
+        return dict(file.tensors)
+    found = {}
+    for name, tensor in file.tensors.items():
+        if name == "identities" or name not in _TYPES:
+            found[name] = tensor
+            continue
+        if tensor.dtype != torch.uint8 or tensor.ndim != 1:
+            raise ValueError(f"tensor {name} is {tensor.dtype} {list(tensor.shape)}, no bytes")
+        try:
+            raw = expand(tensor.numpy(), _TYPES[name].itemsize)
+        except ValueError as error:
+            raise ValueError(f"tensor {name}: {error}: the file is damaged; get it again") from error
+        found[name] = torch.from_numpy(raw).view(_TYPES[name]) if len(raw) else torch.empty(0, dtype=_TYPES[name])
+    return found
+
+
+def _bytes(tensor: Tensor) -> Any:
+    return tensor.contiguous().view(torch.uint8).numpy() if tensor.numel() else np.empty(0, np.uint8)
+
+
+def _checked(file: TensorFile, path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Header and content, if the file is a whole student file."""
     header = file.header
     if header.get("kind") != "student":
         what = "a recognizer file" if header.get("kind") == "recognizer" else "another kind of file"
         raise InputError(f"{path}: {what}, not a {_KIND} (syper-data quantize makes one)")
-    if header.get("format") != FORMAT_VERSION:
-        raise InputError(f"{path}: format version {header.get('format')!r}, this toolkit reads {FORMAT_VERSION}")
-    if header.get("sha256") != _digest(header, file.tensors):
+    if header.get("format") not in _DIGEST_BYTES:
+        raise InputError(
+            f"{path}: format version {header.get('format')!r}, this toolkit reads 1 and {FORMAT_VERSION}"
+        )
+    try:
+        tensors = _content(file)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
+    if header.get("sha256") != _digest(header, tensors):
         raise InputError(f"{path}: the content is not what its digest says: the file is damaged; get it again")
     for name, kinds in _FIELDS.items():
         if name not in header or not isinstance(header[name], kinds):
@@ -275,12 +319,12 @@ def _checked(file: TensorFile, path: Path) -> dict[str, Any]:
     if header["spectrum"] not in (None, *SPECTRA) or header.get("orientation") not in ORIENTATIONS:
         raise InputError(f"{path}: the header names no known spectrum and orientation")
     for name, kind in _TYPES.items():
-        if name not in file.tensors or file.tensors[name].dtype != kind:
+        if name not in tensors or tensors[name].dtype != kind:
             raise InputError(f"{path}: tensor {name} is missing or not {str(kind).removeprefix('torch.')}")
-        values = file.tensors[name].float()
+        values = tensors[name].float()
         if not torch.isfinite(values).all() or (name.endswith("_steps") and bool((values <= 0).any())):
             raise InputError(f"{path}: tensor {name} holds values that no student has")
-    return header
+    return header, tensors
 
 
 def _digest(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
@@ -289,7 +333,7 @@ def _digest(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()
         digest.update(f"\n{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-        digest.update(tensor.view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
+        digest.update(_bytes(tensor).tobytes())
     return digest.hexdigest()
 
 

@@ -53,17 +53,30 @@ class RecognizerFile:
     identities_known: bool = True
 
 
+SHORT_DIGEST = 12  # hexadecimal digits
+
+
+def short_digest(digest: str) -> str:
+    """The first 6 bytes of a digest, for files where a whole one is too much.
+
+    A person is taken for one of n known ones with a chance of n / 2^48: with 6,000 known and 6,000 tested
+    people, each looked for in ten spellings (:func:`knows`), one wrong refusal in 780,000 such tests.
+    """
+    return digest[:SHORT_DIGEST]
+
+
 def identity_digest(subject: str) -> str:
     """SHA-256, in hexadecimal, of a subject's id in UTF-8."""
     return hashlib.sha256(subject.encode("utf-8")).hexdigest()
 
 
 def knows(identities: frozenset[str], subject: str) -> bool:
-    """Whether a subject's digest is among ``identities``, in any spelling of the same number: a table that keeps
-    ids as numbers makes ``1`` (or ``1.0``) of ``001``."""
+    """Whether a subject's digest, whole or short, is among ``identities``, in any spelling of the same number: a
+    table that keeps ids as numbers makes ``1`` (or ``1.0``) of ``001``."""
     number = _NUMBER.fullmatch(subject)
     spelled = {subject} | ({f"{int(number[1]):0{width}d}" for width in range(1, 10)} if number else set())
-    return not identities.isdisjoint(map(identity_digest, spelled))
+    digests = set(map(identity_digest, spelled))
+    return not identities.isdisjoint(digests | set(map(short_digest, digests)))
 
 
 def write_recognizer(

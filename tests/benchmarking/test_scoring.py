@@ -9,7 +9,7 @@ import pytest
 
 from drawn_folds import drawn_fold, drawn_vectors, unit
 from syper_data.benchmarking import scoring
-from syper_data.benchmarking.scoring import FAILED, score_fold, search_fold, template_vectors
+from syper_data.benchmarking.scoring import FAILED, acquired_scores, score_fold, search_fold, template_vectors
 from syper_data.errors import InputError, UsageError
 from syper_data.protocols.protocol import ListedComparisons
 
@@ -83,6 +83,22 @@ def test_a_template_fails_only_where_all_of_its_images_did() -> None:
     failed = (scores.probe == 1) | (scores.reference == 1)
     assert (scores.score[failed] == FAILED).all()
     assert (scores.score[~failed] >= -1).all()
+
+
+def test_acquired_comparisons_are_those_of_a_fold_without_the_failed_images() -> None:
+    fold = drawn_fold(5, 3, searches=True)
+    vectors = drawn_vectors(fold.identity)
+    vectors[[4, 17]] = np.nan
+    found = score_fold(fold, vectors)
+    kept = acquired_scores(found)
+    assert not np.isin(np.concatenate([kept.probe, kept.reference]), [4, 17]).any()
+    lost = np.isin(found.probe, [4, 17]) | np.isin(found.reference, [4, 17])
+    assert len(kept.score) == len(found.score) - lost.sum()
+    assert (kept.score == found.score[~lost]).all()
+    assert (kept.mated == found.mated[~lost]).all()
+    assert kept.searches is None
+    assert not len(kept.failed_templates)
+    assert not len(kept.failed_images)
 
 
 def test_a_search_leaves_out_the_other_eye_unless_both_eyes_count_as_one() -> None:

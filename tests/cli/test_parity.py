@@ -23,8 +23,8 @@ def defaults_of(command: click.Command) -> dict[str, object]:
 
 COMMANDS = (
     "bench_model", "benchmark", "convert", "convert_recognizer", "crop", "distill", "embed", "evaluate",
-    "export_hf", "export_onnx", "filter", "leaderboard", "occlude", "quantize", "release", "report", "rescore",
-    "sample", "top_up", "verify",
+    "export_hf", "export_onnx", "filter", "leaderboard", "occlude", "quantize", "release", "report",
+    "reproduce_quantization", "rescore", "sample", "top_up", "verify",
 )  # fmt: skip
 
 

@@ -67,6 +67,7 @@ def test_the_wheel_installs_syper_data_alone_and_carries_the_artefacts(tmp_path:
         "recognizer/default.yaml",
         "cards/dataset.md.j2",
         "protocols/README.md",
+        "experiments/quantization.yaml",
     ):
         assert f"syper_data/_artifacts/{wanted}" in names
     assert "syper_data/py.typed" in names

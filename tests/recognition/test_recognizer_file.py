@@ -18,7 +18,13 @@ from syper_data.errors import ConfigError, InputError
 from syper_data.gan.generator_file import load_generator
 from syper_data.recognition.backbones import build_backbone
 from syper_data.recognition.config import BackboneConfig
-from syper_data.recognition.recognizer_file import identity_digest, knows, read_recognizer, write_recognizer
+from syper_data.recognition.recognizer_file import (
+    identity_digest,
+    knows,
+    read_recognizer,
+    short_digest,
+    write_recognizer,
+)
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +75,7 @@ def test_a_person_is_known_by_whatever_digits_a_table_kept(subject: str) -> None
     seen = frozenset(map(identity_digest, ("001", "007")))
     assert knows(seen, subject)
     assert knows(frozenset([identity_digest("7")]), subject)
+    assert knows(frozenset(map(short_digest, seen)), subject)
     assert not knows(seen, "8")
     assert not knows(seen, f"S{subject}")
 
