@@ -21,6 +21,7 @@ import pytest
 import torch
 from PIL import Image
 
+from killed_runs import stop_after
 from small_training import PROJECTED, RECIPE, contents, crops, same, stored
 from syper_data.dataset.lock import folder_lock
 from syper_data.errors import InputError, LockedError, MissingExtraError, OutputError, SyperError
@@ -42,23 +43,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("training") / "run"
     train_generator(RECIPE, crops(), out)
     return out
-
-
-@pytest.fixture
-def copied(finished: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(finished, tmp_path / "run"))
-
-
-def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
-    """Let the process "die" at the step after the first ``steps`` ones."""
-    advance = TrainingRun.advance
-
-    def mortal(run: TrainingRun) -> dict[str, float]:
-        if run.step == steps:
-            raise KeyboardInterrupt
-        return advance(run)
-
-    monkeypatch.setattr(TrainingRun, "advance", mortal)
 
 
 def test_a_run_leaves_recipe_log_sheets_checkpoint_and_generator(finished: Path) -> None:
@@ -106,7 +90,7 @@ def test_a_killed_run_resumes_to_the_very_same_bits(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
 ) -> None:
     with monkeypatch.context() as patch:
-        stop_after(patch, steps)
+        stop_after(patch, TrainingRun, steps)
         with pytest.raises(KeyboardInterrupt):
             train_generator(RECIPE, crops(), tmp_path)
     assert (tmp_path / "checkpoint.pt").exists() == (steps > 2)
@@ -124,7 +108,7 @@ def test_a_killed_run_resumes_to_the_very_same_bits(
 
 def test_a_finished_run_is_left_as_it_is(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = contents(copied)
-    stop_after(monkeypatch, 4)
+    stop_after(monkeypatch, TrainingRun, 4)
     assert train_generator(RECIPE, crops(), copied) == copied / "generator.safetensors"
     assert contents(copied) == before
 
@@ -277,7 +261,7 @@ def test_what_the_log_says_beyond_the_checkpoint_is_made_again(
     """A process can die between writing the log and the checkpoint."""
     fresh = tmp_path / "fresh"
     with monkeypatch.context() as patch:
-        stop_after(patch, 3)
+        stop_after(patch, TrainingRun, 3)
         with pytest.raises(KeyboardInterrupt):
             train_generator(RECIPE, crops(), fresh)
     shutil.copy(fresh / "checkpoint.pt", copied / "checkpoint.pt")  # at 8 images, the log at 16

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from killed_runs import stop_after
 from small_recognizer_training import RECIPE, people
 from small_recognizers import save_random_recognizer
 from small_training import contents, same, stored
@@ -47,26 +47,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory, teacher: Path) -> Path:
     return out
 
 
-@pytest.fixture
-def copied(finished: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(finished, tmp_path / "run"))
-
-
 def again(teacher: Path, folder: Path, /, **changes: Any) -> Path:
     options: dict[str, Any] = {"data": people(8, samples=2), "holdout": 0.3, "recipe": MASKED}
     return distill(**{"teacher": teacher, "out": folder, **options, **changes})
-
-
-def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
-    """Let the process "die" at the step after the first ``steps`` ones."""
-    advance = DistillationRun.advance
-
-    def mortal(run: DistillationRun) -> dict[str, float]:
-        if run.step == steps:
-            raise KeyboardInterrupt
-        return advance(run)
-
-    monkeypatch.setattr(DistillationRun, "advance", mortal)
 
 
 def generated(count: int = 4, *, labels: bool = True) -> Iterator[SourceImage]:
@@ -102,7 +85,7 @@ def test_a_stopped_run_resumes_to_the_very_same_bits(
     finished: Path, teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
 ) -> None:
     with monkeypatch.context() as patch:
-        stop_after(patch, steps)
+        stop_after(patch, DistillationRun, steps)
         with pytest.raises(KeyboardInterrupt):
             again(teacher, tmp_path)
     path = again(teacher, tmp_path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
 
+from killed_runs import stop_after
 from small_quantization import RECIPE
 from small_recognizer_training import people
 from small_recognizers import SMALL, save_random_recognizer
@@ -61,25 +61,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory, teacher: Path) -> Path:
     return out
 
 
-@pytest.fixture
-def copied(finished: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(finished, tmp_path / "run"))
-
-
 def again(teacher: Path, folder: Path, /, **changes: Any) -> Path:
     return quantize(**{"teacher": teacher, "data": people(2), "recipe": RECIPE, "out": folder, **changes})
-
-
-def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
-    """Let the process "die" at the step after the first ``steps`` ones."""
-    advance = QuantizationRun.advance
-
-    def mortal(run: QuantizationRun) -> dict[str, float]:
-        if run.step == steps:
-            raise KeyboardInterrupt
-        return advance(run)
-
-    monkeypatch.setattr(QuantizationRun, "advance", mortal)
 
 
 def test_a_run_leaves_recipe_data_log_checkpoint_and_a_student_that_embeds(finished: Path, teacher: Path) -> None:
@@ -126,7 +109,7 @@ def test_a_stopped_run_resumes_to_the_very_same_bits(
     finished: Path, teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
 ) -> None:
     with monkeypatch.context() as patch:
-        stop_after(patch, steps)
+        stop_after(patch, QuantizationRun, steps)
         with pytest.raises(KeyboardInterrupt):
             again(teacher, tmp_path)
     assert (tmp_path / "checkpoint.pt").exists() == (steps > 2)
@@ -149,7 +132,7 @@ def test_bits_that_fall_on_the_way_and_observed_ranges_resume_to_the_same_bits_o
     options: dict[str, Any] = {"data": None, "generator": tiny, "recipe": recipe}
     whole = again(teacher, tmp_path / "whole", **options)
     with monkeypatch.context() as patch:
-        stop_after(patch, 3)
+        stop_after(patch, QuantizationRun, 3)
         with pytest.raises(KeyboardInterrupt):
             again(teacher, tmp_path / "parts", **options)
     assert read_student(tmp_path / "parts" / "student.syq").bits.weights == 8
@@ -162,7 +145,7 @@ def test_bits_that_fall_on_the_way_and_observed_ranges_resume_to_the_same_bits_o
 
 def test_a_finished_run_is_left_as_it_is(copied: Path, teacher: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = contents(copied)
-    stop_after(monkeypatch, 4)
+    stop_after(monkeypatch, QuantizationRun, 4)
     assert again(teacher, copied) == copied / "student.syq"
     assert contents(copied) == before
 

@@ -7,7 +7,6 @@ import json
 import math
 import os
 import pickle
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from typing import Any
 import pytest
 import torch
 
+from killed_runs import stop_after
 from small_generators import REPOSITORY
 from small_recognizer_training import RECIPE, load, people
 from small_training import contents, same, stored
@@ -44,25 +44,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.fixture
-def copied(finished: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(finished, tmp_path / "run"))
-
-
 def again(folder: Path, recipe: RecognizerRecipe = RECIPE, **changes: Any) -> Path:
     return train_recognizer(recipe, changes.pop("data", people(8)), folder, **{"holdout": HOLDOUT, **changes})
-
-
-def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
-    """Let the process "die" at the step after the first ``steps`` ones."""
-    advance = RecognizerRun.advance
-
-    def mortal(run: RecognizerRun) -> dict[str, float]:
-        if run.step == steps:
-            raise KeyboardInterrupt
-        return advance(run)
-
-    monkeypatch.setattr(RecognizerRun, "advance", mortal)
 
 
 def test_a_run_leaves_recipe_data_log_checkpoint_and_a_recognizer_that_embeds(finished: Path) -> None:
@@ -105,7 +88,7 @@ def test_a_stopped_run_resumes_to_the_very_same_bits(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
 ) -> None:
     with monkeypatch.context() as patch:
-        stop_after(patch, steps)
+        stop_after(patch, RecognizerRun, steps)
         with pytest.raises(KeyboardInterrupt):
             again(tmp_path)
     assert (tmp_path / "checkpoint.pt").exists() == (steps > 2)
@@ -141,7 +124,7 @@ def test_a_killed_process_leaves_a_run_that_resumes_to_the_same_bits(finished: P
 
 def test_a_finished_run_is_left_as_it_is(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = contents(copied)
-    stop_after(monkeypatch, 4)
+    stop_after(monkeypatch, RecognizerRun, 4)
     assert again(copied) == copied / "recognizer.safetensors"
     assert contents(copied) == before
 
