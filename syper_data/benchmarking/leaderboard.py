@@ -19,7 +19,7 @@ import yaml
 from syper_data.benchmarking.benchmark import benchmark
 from syper_data.benchmarking.results import RESULTS, read_results, to_text
 from syper_data.benchmarking.shown import Figure, figures_of
-from syper_data.benchmarking.summary import command, over_text
+from syper_data.benchmarking.summary import command, over_text, remarks
 from syper_data.dataset.atomic import write_atomically
 from syper_data.dataset.lock import folder_lock
 from syper_data.errors import InputError, UsageError
@@ -228,7 +228,7 @@ def _board(group: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "columns": [name for _, name in columns],
         "rows": [_row(entry, [key for key, _ in columns]) for entry in group],
         "folds": [{k: fold[k] if k in ("name", "sha256") else count(fold[k]) for k in fold} for fold in folds],
-        "labels": [(entry["model"]["label"], text) for entry in group for text in entry["model"]["labels"]],
+        "labels": list(dict.fromkeys(pair for entry in group for pair in _remarks(entry))),
         "entries": [entry_file(entry) for entry in group],
         "commands": list(
             dict.fromkeys(" ".join(str(entry["command"]).replace("`", "").split()) for entry in group)
@@ -236,6 +236,10 @@ def _board(group: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "failures": sum(entry["images"]["failures"] for entry in group[:1]),
         "distinct": count(first["images"]["distinct"]),
     }
+
+
+def _remarks(entry: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    return remarks({**entry, "models": [entry["model"]]})
 
 
 def _columns(group: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:

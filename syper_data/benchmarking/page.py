@@ -13,7 +13,15 @@ from markupsafe import Markup
 
 from syper_data.benchmarking.charts import cmc_chart, det_chart, scores_chart
 from syper_data.benchmarking.shown import figures_of, plain, target_text
-from syper_data.benchmarking.summary import Row, command, difference_text, headline, shortened, summary_rows
+from syper_data.benchmarking.summary import (
+    Row,
+    command,
+    difference_text,
+    headline,
+    remarks,
+    shortened,
+    summary_rows,
+)
 from syper_data.imaging.source import SourceImage, Unreadable
 from syper_data.protocols.protocol import Pictures
 from syper_data.rendering.curves import STYLE, legend
@@ -78,7 +86,7 @@ def render_page(results: Results, pictures: Pictures | None = None) -> str:
         labels=labels,
         legend=legend(labels),
         headline=headline(results),
-        warnings=[(m["label"], text) for m in results["models"] for text in m["labels"]],
+        warnings=list(remarks(results)),
         failures=results["images"]["failures"],
         distinct=count(results["images"]["distinct"]),
         several=len(results["folds"]) > 1,

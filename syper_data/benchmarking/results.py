@@ -29,8 +29,8 @@ RESULTS = "results.json"
 _NUMBERS = re.compile(r"\[\n\s*-?\d[-+.\deE,\snul]*\]")
 
 
-def protocol_record(protocol: Protocol, folds: Sequence[Fold]) -> dict[str, Any]:
-    """The protocol as it was read."""
+def protocol_record(protocol: Protocol, differences: Sequence[str] | None) -> dict[str, Any]:
+    """The protocol as it was read, and in what the user's copy is not the expected one (None: nobody looked)."""
     return {
         "name": protocol.name,
         "dataset": protocol.dataset,
@@ -38,7 +38,8 @@ def protocol_record(protocol: Protocol, folds: Sequence[Fold]) -> dict[str, Any]
         "spectrum": protocol.spectrum,
         "notes": list(protocol.notes),
         "source_files": dict(sorted(protocol.source_files.items())),
-        "folds": [_fold_record(fold) for fold in folds],
+        "differences": None if differences is None else list(differences),
+        "folds": [_fold_record(fold) for fold in protocol.folds],
     }
 
 

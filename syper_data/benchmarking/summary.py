@@ -37,6 +37,15 @@ def over_text(entry: Mapping[str, Any] | None, folds: int, unit: str) -> str:
     return text if entry["n"] == folds else f"{text} ({entry['n']} of {folds} folds)"
 
 
+def remarks(results: Results) -> Iterator[tuple[str, str]]:
+    """What must be said wherever figures stand: of the protocol's copy, and of each model."""
+    for text in results["protocol"].get("differences") or ():
+        yield str(results["protocol"]["name"]), f"measured on a copy that is not the expected one: {text}"
+    for model in results["models"]:
+        for text in model["labels"]:
+            yield str(model["label"]), str(text)
+
+
 def shortened(rows: Iterable[Row]) -> list[Row]:
     """Neighbouring rows of one kind in which no model has a figure become one."""
     found: list[Row] = []
@@ -98,8 +107,8 @@ def command(results: Results) -> str:
         f"--model {model['name'] if model['kind'] == 'recognizer' else 'FILE'}" for model in results["models"]
     ]
     words += [f"--folds {name}" for name in settings["folds"] or ()]
-    for name in ("merged", "paper_compat", "compat_orientation", "allow_contaminated"):
-        words += ["--" + name.replace("_", "-")] if settings[name] else []
+    for name in ("merged", "paper_compat", "compat_orientation", "allow_contaminated", "allow_other_copy"):
+        words += ["--" + name.replace("_", "-")] if settings.get(name) else []
     words += [f"--repeats {settings['repeats']}", f"--seed {settings['seed']}", "--out OUT"]
     return " ".join(words)
 

@@ -17,7 +17,7 @@ def print_results(done: BenchmarkResult) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from syper_data.benchmarking.summary import headline, shortened, summary_rows
+    from syper_data.benchmarking.summary import headline, remarks, shortened, summary_rows
 
     results = done.results
     table = Table(title=Text(_title(results)), title_justify="left", box=SIMPLE_HEAD)
@@ -30,9 +30,8 @@ def print_results(done: BenchmarkResult) -> None:
     if not console.is_terminal:
         console = Console(highlight=False, width=200)
     console.print(table)
-    for model in results["models"]:
-        for text in model["labels"]:
-            console.print(Text(f"{model['label']}: {text}"))
+    for name, text in remarks(results):
+        console.print(Text(f"{name}: {text}"))
     lost = len(results["images"]["failures"])
     if lost:
         console.print(

@@ -12,8 +12,15 @@ from syper_data.imaging.source import IMAGE_SUFFIXES
 from syper_data.protocols.descriptor import Descriptor
 from syper_data.protocols.image_places import holds_table
 from syper_data.protocols.pictures import FolderPictures, SourcePictures
-from syper_data.protocols.protocol import AllComparisons, Fold
-from syper_data.protocols.reading import Reading, Request, list_sha256, read_request, request_for
+from syper_data.protocols.protocol import AllComparisons, Fold, Protocol
+from syper_data.protocols.reading import (
+    Reading,
+    Request,
+    list_sha256,
+    protocol_of,
+    read_request,
+    request_for,
+)
 
 STATES = ("ok", "note", "missing", "wrong")
 _SHOWN = 3
@@ -21,10 +28,12 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: ``state`` is one of :data:`STATES`."""
+    """One thing that was looked at: ``state`` is one of :data:`STATES`. Where it is ``hopeless``, nothing can be
+    measured on this copy, whatever is allowed."""
 
     state: str
     text: str
+    hopeless: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,7 +46,12 @@ class ProtocolCheck:
     @property
     def complete(self) -> bool:
         """Whether the protocol can be run on this copy, as far as its lists and file names tell."""
-        return not any(finding.state in ("missing", "wrong") for finding in self.findings)
+        return not self.faults
+
+    @property
+    def faults(self) -> tuple[Finding, ...]:
+        """What is missing or wrong."""
+        return tuple(finding for finding in self.findings if finding.state in ("missing", "wrong"))
 
     def lines(self) -> list[str]:
         """What a person reads."""
@@ -68,18 +82,37 @@ def check_protocol(
         UsageError: no such protocol or fold, no ``root``, or nothing there.
     """
     request = request_for(name, root, images=images, folds=folds)
-    return ProtocolCheck(request.descriptor, tuple(_findings(request)))
-
-
-def _findings(request: Request) -> Iterator[Finding]:
-    yield from _lists(request)
     try:
         reading = read_request(request)
     except UsageError as error:
-        yield Finding("wrong", str(error))
-        return
+        found = (*_lists(request), Finding("wrong", str(error), hopeless=True))
+        return ProtocolCheck(request.descriptor, found)
+    return ProtocolCheck(request.descriptor, tuple(_findings(request, reading)))
+
+
+def open_checked(
+    name: str | Path,
+    root: str | Path | None = None,
+    *,
+    images: str | Path | None = None,
+    folds: Sequence[str] | None = None,
+    merged: bool = False,
+) -> tuple[Protocol, ProtocolCheck]:
+    """:func:`~syper_data.protocols.reading.open_protocol` and :func:`check_protocol` in one reading.
+
+    Raises:
+        UsageError, InputError: as ``open_protocol``; any other fault is a finding.
+    """
+    request = request_for(name, root, images=images, folds=folds, merged=merged)
+    reading = read_request(request)
+    check = ProtocolCheck(request.descriptor, tuple(_findings(request, reading)))
+    return protocol_of(request, reading), check
+
+
+def _findings(request: Request, reading: Reading) -> Iterator[Finding]:
+    yield from _lists(request)
     for fold in reading.folds:
-        yield from _fold(request.descriptor, fold, reading)
+        yield from _fold(request, fold, reading)
     yield from (Finding("note", note) for note in (*request.descriptor.notes, *reading.notes))
     yield from _totals(request, reading)
 
@@ -107,11 +140,12 @@ def _unix_sha256(path: Path) -> str:
     return hashlib.sha256(text if text.endswith(b"\n") else text + b"\n").hexdigest()
 
 
-def _fold(descriptor: Descriptor, fold: Fold, reading: Reading) -> Iterator[Finding]:
+def _fold(request: Request, fold: Fold, reading: Reading) -> Iterator[Finding]:
+    descriptor = request.descriptor
     mated, other = fold.counts()
     people = len(fold.subject_names)
     text = f"fold {fold.name}: {fold.templates} templates of {people} people, {mated} mated and {other} non-mated"
-    due = descriptor.expects.folds.get(fold.name)
+    due = None if request.merged else descriptor.expects.folds.get(fold.name)  # merging drops some
     if due is not None and tuple(due) != (mated, other):
         yield Finding("wrong", f"{text}; {descriptor.expects.basis}: {due[0]} and {due[1]}")
     else:
@@ -120,11 +154,12 @@ def _fold(descriptor: Descriptor, fold: Fold, reading: Reading) -> Iterator[Find
     try:
         lost = missing(fold.images) if missing is not None else []
     except SyperError as error:
-        yield Finding("wrong", str(error))
+        yield Finding("wrong", str(error), hopeless=True)
         return
     if lost:
         shown = ", ".join(lost[:_SHOWN]) + (", ..." if len(lost) > _SHOWN else "")
-        yield Finding("missing", f"fold {fold.name}: {len(lost)} of {len(fold.images)} images: {shown}")
+        text = f"fold {fold.name}: {len(lost)} of {len(fold.images)} images: {shown}"
+        yield Finding("missing", text, hopeless=True)
     else:
         yield Finding("ok", f"fold {fold.name}: its {len(fold.images)} images are there")
 

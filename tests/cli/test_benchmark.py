@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from small_protocols import drawn_protocol
-from syper_data.benchmarking import benchmark as module
+from syper_data.benchmarking import opening as module
 from syper_data.cli.main import cli
 
 MODEL = """
@@ -28,11 +28,11 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Run a command in ``tmp_path``, where ``mine.py`` lies; protocols are drawn."""
     opened: list[Any] = []
 
-    def open_protocol(name: str, root: Path, **options: Any) -> Any:
+    def open_checked(name: str, root: Path, **options: Any) -> Any:
         opened.append((name, root, options))
-        return drawn_protocol(people=6, folds=1)
+        return drawn_protocol(people=6, folds=1), SimpleNamespace(faults=())
 
-    monkeypatch.setattr(module, "open_protocol", open_protocol)
+    monkeypatch.setattr(module, "open_checked", open_checked)
     monkeypatch.setattr(module, "find_descriptor", lambda name: SimpleNamespace(reader="pairs"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))

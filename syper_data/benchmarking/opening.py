@@ -1,0 +1,84 @@
+"""The protocol that a benchmark runs, and whether the user's copy of its data is the one that it expects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from syper_data.errors import InputError, UsageError
+from syper_data.protocols.check import ProtocolCheck, open_checked
+from syper_data.protocols.descriptor import find_descriptor
+from syper_data.protocols.protocol import Protocol
+
+NO_DATA = "generated"  # the reader of protocols whose images are made when they are read
+
+
+@dataclass(frozen=True)
+class Opened:
+    """``differences``: in what the copy is not the expected one, without paths; None where nothing was expected
+    of it, because the caller opened the protocol himself."""
+
+    protocol: Protocol
+    differences: tuple[str, ...] | None
+
+
+def open_for_benchmark(
+    protocol: str | Path | Protocol,
+    *,
+    root: str | Path | None = None,
+    images: str | Path | None = None,
+    folds: Sequence[str] | None = None,
+    merged: bool = False,
+    allow_other_copy: bool = False,
+) -> Opened:
+    """Read a protocol by its name, and look at the copy as ``protocol check`` does; or take an opened one.
+
+    Raises:
+        UsageError: options that don't fit, a fold that is not there.
+        InputError: the copy is not the expected one, and that was not allowed, or nothing can be measured on it.
+    """
+    if isinstance(protocol, Protocol):
+        if root is not None or images is not None or merged:
+            raise UsageError("root, images and merged belong to a protocol's name; an opened one has its own")
+        return Opened(_chosen(protocol, folds), None)
+    if root is None and find_descriptor(protocol).reader != NO_DATA:
+        raise UsageError(f"--root: where is your copy of the data of {protocol}?")
+    opened, check = open_checked(
+        str(protocol), Path(root or "."), images=images, folds=folds or None, merged=merged
+    )
+    _require(check, allow_other_copy)
+    places = ((images, "SOURCE"), (root, "DIR"), (None if root is None else Path(root).parent, "DIR"))
+    texts = [fault.text for fault in check.faults]
+    for place, word in places:
+        texts = [text if place is None else text.replace(f"{place}", word) for text in texts]
+    return Opened(opened, tuple(texts))
+
+
+def _require(check: ProtocolCheck, allow_other_copy: bool) -> None:
+    """Refuse a copy on which nothing can be measured, and one that is another, unless that is allowed."""
+    hopeless = [fault for fault in check.faults if fault.hopeless]
+    faults = hopeless or list(check.faults)
+    if not faults or (allow_other_copy and not hopeless):
+        return
+    more = f" (and {len(check.faults) - 1} more)" if len(check.faults) > 1 else ""
+    name = check.descriptor.name
+    see = f"syper-data protocol check {name} lists all that is missing or wrong, and where to ask for it"
+    way = (
+        "" if hopeless else "; --allow-other-copy measures on it as it is, and says so wherever the figures stand"
+    )
+    raise InputError(
+        f"{name}: this copy can't be measured: {faults[0].state}: {faults[0].text}{more}; {see}"
+        if hopeless
+        else f"{name}: this is not the copy that the protocol expects: {faults[0].text}{more}; {see}{way}"
+    )
+
+
+def _chosen(protocol: Protocol, folds: Sequence[str] | None) -> Protocol:
+    if not folds:
+        return protocol
+    known = {fold.name: fold for fold in protocol.folds}
+    strange = [name for name in folds if name not in known]
+    if strange:
+        raise UsageError(f"--folds {strange[0]}: the protocol {protocol.name} has {', '.join(known)}")
+    return replace(protocol, folds=tuple(known[name] for name in dict.fromkeys(folds)))

@@ -1,0 +1,94 @@
+"""Before anything is measured, the copy of a protocol's data is looked at as ``protocol check`` does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from published_layouts import UFPR_PAIRS_FILE, ufpr_copy
+from syper_data.benchmarking.leaderboard import leaderboard
+from syper_data.errors import InputError
+
+Run = Callable[..., Any]
+OWN = """name: own
+title: x
+dataset: x
+reader: ufpr
+folds: ["1", "2", "3"]
+options: {protocol: open_world, open: true}
+expects:
+  folds: {"1": [3, %d], "2": [3, 3], "3": [3, 3]}
+  lists:
+    experimentalProtocol/open_world/test_pairs/fold1/pairs.txt: %s
+"""
+
+
+def own_protocol(folder: Path, nonmated: int = 3, digest: str = "null") -> Path:
+    path = folder / "own.yaml"
+    path.write_text(OWN % (nonmated, digest))
+    return path
+
+
+def test_a_right_copy_is_measured_and_the_results_say_that_it_is_right(run: Run, tmp_path: Path) -> None:
+    copy = ufpr_copy(tmp_path / "copy")
+    done = run(protocol=own_protocol(tmp_path), root=copy, models=["halves"])
+    assert done.results["protocol"]["differences"] == []
+    assert [fold["name"] for fold in done.results["folds"]] == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"nonmated": 5}, r"fold 1: 8 templates of 2 people, 3 mated and 3 non-mated; published: 3 and 5"),
+        ({"digest": "ab" * 32}, r"list pairs\.txt: another SHA-256 than that of a right copy"),
+    ],
+)
+def test_another_copy_is_refused_or_measured_and_labelled_everywhere(
+    given: dict[str, Any], words: str, run: Run, tmp_path: Path
+) -> None:
+    copy, protocol = ufpr_copy(tmp_path / "copy"), own_protocol(tmp_path, **given)
+    with pytest.raises(
+        InputError, match=f"own: this is not the copy that the protocol expects: {words}"
+    ) as refused:
+        run(protocol=protocol, root=copy, models=["halves"])
+    assert "syper-data protocol check own" in str(refused.value)
+    assert "--allow-other-copy" in str(refused.value)
+    assert not (tmp_path / "out" / "results.json").exists()
+    done = run(protocol=protocol, root=copy, models=["halves"], allow_other_copy=True)
+    (found,) = done.results["protocol"]["differences"]
+    assert done.results["settings"]["allow_other_copy"] is True
+    assert str(tmp_path) not in (done.path / "results.json").read_text("utf-8")
+    page = (done.path / "report.html").read_text("utf-8")
+    assert f"<strong>own</strong>: measured on a copy that is not the expected one: {found}." in page
+    assert "--allow-other-copy" in page
+    leaderboard(tmp_path / "results", add=[done.path], page=tmp_path / "board.md")
+    assert "own: measured on a copy that is not the expected one: " in (tmp_path / "board.md").read_text("utf-8")
+
+
+def test_missing_images_are_named_at_once_and_nothing_allows_them(run: Run, tmp_path: Path) -> None:
+    copy = ufpr_copy(tmp_path / "copy")
+    (copy / "periocularCropped/C4S1I1L.jpg").unlink()
+    for allow in (False, True):
+        with pytest.raises(
+            InputError, match=r"own: this copy can't be measured: missing: fold 1: 1 of 8 images: C4S1"
+        ):
+            run(protocol=own_protocol(tmp_path), root=copy, models=["halves"], allow_other_copy=allow)
+
+
+def test_a_list_that_is_not_needed_but_missing_names_no_path_in_the_results(run: Run, tmp_path: Path) -> None:
+    copy = ufpr_copy(tmp_path / "copy")
+    (copy / UFPR_PAIRS_FILE).unlink()
+    options = {"protocol": own_protocol(tmp_path), "root": copy, "models": ["halves"], "folds": ["2"]}
+    with pytest.raises(InputError, match=f"list {UFPR_PAIRS_FILE}: not in {copy}"):
+        run(**options)
+    done = run(**options, allow_other_copy=True)
+    assert done.results["protocol"]["differences"] == [f"list {UFPR_PAIRS_FILE}: not in DIR"]
+
+
+def test_both_eyes_merged_have_fewer_comparisons_and_that_is_no_fault(run: Run, tmp_path: Path) -> None:
+    done = run(protocol=own_protocol(tmp_path), root=ufpr_copy(tmp_path / "copy"), models=["halves"], merged=True)
+    assert done.results["protocol"]["folds"][0]["nonmated"] == 2
+    assert done.results["protocol"]["differences"] == []
