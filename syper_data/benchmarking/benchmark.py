@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from syper_data.benchmarking.contamination import require_new_people
+from syper_data.benchmarking.earlier import require_same_run
 from syper_data.benchmarking.measured import MeasuredFold, Settings, measure, measured, scores_file
 from syper_data.benchmarking.models import load_models
 from syper_data.benchmarking.opening import open_for_benchmark
@@ -60,6 +61,7 @@ def benchmark(
     repeats: int = 500,
     seed: int = 0,
     show_images: bool = False,
+    replace: bool = False,
     cache: str | Path | None = None,
     report: Report | None = None,
 ) -> BenchmarkResult:
@@ -74,33 +76,36 @@ def benchmark(
     figures as published repositories computed them. ``compat_orientation`` mirrors the input of ONNX files and
     functions, which do not say what they were trained on. ``allow_contaminated`` also tests people whom a model
     was trained on, and says so. Intervals come from ``repeats`` resamples of people, drawn from ``seed``.
-    ``show_images`` shows the images of the hardest pairs on the page. Vectors are kept in the folder ``cache``
-    (default: ``OUT.cache``), so a run that was stopped continues.
+    ``show_images`` shows the images of the hardest pairs on the page. ``replace`` writes over another benchmark
+    that lies in ``out``; the same one is always written anew. Vectors are kept in the folder ``cache`` (default:
+    ``OUT.cache``), so a run that was stopped continues.
 
     ``report`` is called with images embedded and their number.
 
     Raises:
         UsageError: options out of range or that don't fit; a fold or a model that is not there.
         InputError: data that is not the protocol's, a copy that lacks something, a model that is no recognizer or
-            knows the people.
+            knows the people; another benchmark lies in ``out``.
         LockedError: another run writes into ``out`` or the cache.
         OutputError: the disk is full or a folder read-only.
     """
     settings = Settings(repeats=repeats, seed=seed, paper_compat=paper_compat)
-    copy = open_for_benchmark(
-        protocol, root=root, images=images, folds=folds, merged=merged, allow_other_copy=allow_other_copy
-    )
-    opened = copy.protocol
-    given = load_models(models)
-    if compat_orientation and all(getattr(model, "says_orientation", True) for model in given.values()):
-        raise UsageError(
-            "--compat-orientation is for ONNX files and functions; these models say their own orientation"
-        )
-    found = require_new_people(given, opened.folds, allow_contaminated=allow_contaminated)
     target = Path(out)
     vectors_at = Path(cache) if cache is not None else Path(f"{out}.cache")
-    with folder_lock(target):
+    with folder_lock(target, forget=True):
         remove_leftovers(target)
+        copy = open_for_benchmark(
+            protocol, root=root, images=images, folds=folds, merged=merged, allow_other_copy=allow_other_copy
+        )
+        opened, given = copy.protocol, load_models(models)
+        if compat_orientation and all(getattr(model, "says_orientation", True) for model in given.values()):
+            raise UsageError(
+                "--compat-orientation is for ONNX files and functions; these models say their own orientation"
+            )
+        found = require_new_people(given, opened.folds, allow_contaminated=allow_contaminated)
+        about = protocol_record(opened, copy.differences)
+        if not replace:
+            require_same_run(target, about, given, compat_orientation=compat_orientation)
         names = list(dict.fromkeys(name for fold in opened.folds for name in fold.images))
         acquired = embed_images(
             opened.pictures, names, given, cache=vectors_at, compat_orientation=compat_orientation, report=report
@@ -110,7 +115,7 @@ def benchmark(
             for fold in opened.folds
         ]
         content = {
-            "protocol": protocol_record(opened, copy.differences),
+            "protocol": about,
             "images": images_record(acquired),
             "models": [
                 model_record(label, model, acquired.vectors[label], found[label], opened)

@@ -75,7 +75,7 @@ def leaderboard(
             board = boards[name]
             done = benchmark(
                 protocol=name, models=board.models, root=root, folds=board.folds or None, out=folder / name,
-                cache=folder / "cache", report=report,
+                replace=True, cache=folder / "cache", report=report,
             )  # fmt: skip
             measured.append((done.path, done.results))
         fresh = [entry for where, results in measured for entry in _entries(where, results)]

@@ -98,7 +98,7 @@ def test_several_folds_have_a_mean_and_a_deviation(run: Run, tmp_path: Path) -> 
 
 def test_an_earlier_runs_folds_do_not_stay_behind(run: Run, tmp_path: Path) -> None:
     run(protocol=drawn_protocol(folds=3))
-    done = run(protocol=drawn_protocol(folds=3), folds=["2"])
+    done = run(protocol=drawn_protocol(folds=3), folds=["2"], replace=True)
     assert [p.name for p in done.path.glob("scores*")] == ["scores-fold2.parquet"]
     with pytest.raises(UsageError, match="--folds 9: the protocol drawn has 1, 2, 3"):
         run(protocol=drawn_protocol(folds=3), folds=["9"])
@@ -236,7 +236,7 @@ def test_embeddings_of_a_file_are_a_model_and_damaged_ones_are_not(run: Run, tmp
     fewer = Embeddings(vectors[1:], pa.table({"source_id": names[1:]}), "ab" * 32, "theirs")
     fewer.write(tmp_path / "fewer.parquet")
     with pytest.raises(InputError, match=f"holds no embedding of {names[0]}"):
-        run(protocol=protocol, models=[tmp_path / "fewer.parquet"])
+        run(protocol=protocol, models=[tmp_path / "fewer.parquet"], out=tmp_path / "fewer")
 
 
 def test_too_many_comparisons_give_the_same_figures_but_no_scores(
