@@ -41,7 +41,11 @@ def open_for_benchmark(
     if isinstance(protocol, Protocol):
         if root is not None or images is not None or merged:
             raise UsageError("root, images and merged belong to a protocol's name; an opened one has its own")
-        return Opened(_chosen(protocol, folds), None)
+        chosen = _chosen(protocol, folds)
+        for text in (fold.one_kind() for fold in chosen.folds):
+            if text is not None:
+                raise InputError(f"{protocol.name}: {text}")
+        return Opened(chosen, None)
     if root is None and find_descriptor(protocol).reader != NO_DATA:
         raise UsageError(f"--root: where is your copy of the data of {protocol}?")
     opened, check = open_checked(
@@ -67,8 +71,9 @@ def _require(check: ProtocolCheck, allow_other_copy: bool) -> None:
     way = (
         "" if hopeless else "; --allow-other-copy measures on it as it is, and says so wherever the figures stand"
     )
+    said = f"missing: {faults[0].text}" if faults[0].state == "missing" else faults[0].text
     raise InputError(
-        f"{name}: this copy can't be measured: {faults[0].state}: {faults[0].text}{more}; {see}"
+        f"{name}: this copy can't be measured: {said}{more}; {see}"
         if hopeless
         else f"{name}: this is not the copy that the protocol expects: {faults[0].text}{more}; {see}{way}"
     )

@@ -150,6 +150,9 @@ def _fold(request: Request, fold: Fold, reading: Reading) -> Iterator[Finding]:
         yield Finding("wrong", f"{text}; {descriptor.expects.basis}: {due[0]} and {due[1]}")
     else:
         yield Finding("ok", text)
+    one_kind = fold.one_kind()
+    if one_kind is not None:
+        yield Finding("wrong", one_kind, hopeless=True)
     missing = getattr(reading.pictures, "missing", None)
     try:
         lost = missing(fold.images) if missing is not None else []

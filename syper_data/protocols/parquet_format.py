@@ -213,7 +213,7 @@ def _listed(path: Path, pairs: pa.Table, table: ImageTable, fold: str) -> Listed
         row = int(np.argmax(wrong))
         said = "mated" if mated[row] else "not mated"
         raise InputError(f"{path}, pair {row}: is labelled {said}, but {IMAGES} says otherwise")
-    return ListedComparisons(probe, reference, mated)
+    return ListedComparisons(probe, reference, mated, str(path))
 
 
 def _labels(path: Path, column: pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.bool_]]:

@@ -210,7 +210,7 @@ def test_a_figure_that_is_not_finite_is_not_called_unsupported(run: Run) -> None
 
 def test_one_person_or_one_image_an_eye_has_no_error_rates(run: Run, tmp_path: Path) -> None:
     for protocol, words in (
-        (drawn_protocol(people=1), "1 people give 6 mated and 0 non-mated"),
+        (drawn_protocol(people=1), "6 mated and 0 non-mated comparisons of 1 people"),
         (drawn_protocol(samples=1), "0 mated"),
     ):
         with pytest.raises((UsageError, InputError), match=words):

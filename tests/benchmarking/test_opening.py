@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from published_layouts import UFPR_PAIRS_FILE, ufpr_copy
+from published_layouts import UFPR_PAIRS_FILE, ufpr_copy, write_images, write_lines
+from small_protocols import drawn_protocol
 from syper_data.benchmarking.leaderboard import leaderboard
 from syper_data.errors import InputError
+from syper_data.protocols.check import check_protocol
 
 Run = Callable[..., Any]
 OWN = """name: own
@@ -92,3 +95,31 @@ def test_both_eyes_merged_have_fewer_comparisons_and_that_is_no_fault(run: Run, 
     done = run(protocol=own_protocol(tmp_path), root=ufpr_copy(tmp_path / "copy"), models=["halves"], merged=True)
     assert done.results["protocol"]["folds"][0]["nonmated"] == 2
     assert done.results["protocol"]["differences"] == []
+
+
+@pytest.mark.parametrize(("label", "words"), [("1", "2 mated and 0 non-mated"), ("0", "0 mated and 2 non-mated")])
+def test_a_list_of_one_kind_of_comparisons_is_refused_by_its_name_before_anything_is_embedded(
+    label: str, words: str, run: Run, tmp_path: Path
+) -> None:
+    write_images(tmp_path / "copy", [f"{name}.png" for name in "abcd"])
+    write_lines(
+        tmp_path / "copy" / "pairs.csv", ["probe,reference,mated", f"a.png,b.png,{label}", f"c.png,d.png,{label}"]
+    )
+    options = {"protocol": "pairs", "root": tmp_path / "copy", "models": ["halves"]}
+    text = (
+        rf"fold all of .*copy/pairs\.csv: {words} comparisons of \d people: error rates need both kinds; list both"
+    )
+    for allow in (False, True):
+        with pytest.raises(InputError, match=text):
+            run(**options, allow_other_copy=allow)
+    assert not (tmp_path / "out").exists()
+    assert any(re.search(text, line) for line in check_protocol("pairs", tmp_path / "copy").lines())
+
+
+def test_an_opened_protocol_of_one_kind_is_refused_before_anything_is_embedded(run: Run) -> None:
+    protocol = drawn_protocol(people=1)
+    with pytest.raises(
+        InputError, match=r"fold 1: 6 mated and 0 non-mated comparisons of 1 people: .*take people"
+    ):
+        run(protocol=protocol)
+    assert protocol.pictures.reads == 0  # type: ignore[attr-defined]
