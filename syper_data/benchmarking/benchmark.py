@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +38,12 @@ Report = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class BenchmarkResult:
-    """Where the output is, and the content of its ``results.json``."""
+    """Where the output is, and the content of its ``results.json``; ``given`` says which model has which label."""
 
     path: Path
     results: dict[str, Any]
     shows_images: bool = False
+    given: Mapping[str, str] = field(default_factory=dict)
 
 
 def benchmark(
@@ -134,7 +135,7 @@ def benchmark(
         }
         kept = _write_scores(target, done)
         written = _write(target, content, done, kept, opened.pictures if show_images else None)
-    return BenchmarkResult(target, written, show_images)
+    return BenchmarkResult(target, written, show_images, dict(zip(given, map(str, models), strict=True)))
 
 
 def rescore(path: str | Path) -> BenchmarkResult:

@@ -59,8 +59,9 @@ def leaderboard(
 
     Raises:
         UsageError: a protocol that is on no board.
-        InputError: boards or entries that are damaged, a folder without results, or a model that was trained on
-            the people it was tested on. LockedError, OutputError: see ``benchmark``.
+        InputError: boards or entries that are damaged, a folder without results, a model that was trained on the
+            people it was tested on, or another model of the same name.
+        LockedError, OutputError: see ``benchmark``.
     """
     target = Path(path)
     wanted = dict(run or {})
@@ -79,7 +80,7 @@ def leaderboard(
             )  # fmt: skip
             measured.append((done.path, done.results))
         fresh = [entry for where, results in measured for entry in _entries(where, results)]
-        files = {entry_file(entry): entry for entry in fresh}
+        files = _by_file(target, fresh)
         found = _ordered(target, [*_kept(target, files), *files.values()])
         for name, entry in files.items():
             write_atomically(target / name, to_text(entry))
@@ -157,6 +158,33 @@ def entry_file(entry: Mapping[str, Any]) -> str:
         for name in (entry["protocol"]["name"], entry["model"]["label"])
     ]
     return "/".join(parts) + ".json"
+
+
+def _by_file(folder: Path, fresh: Sequence[Entry]) -> dict[str, Entry]:
+    """Fresh entries by their files.
+
+    Raises:
+        InputError: one would take the place of another model's that has the same name.
+    """
+    files: dict[str, Entry] = {}
+    for entry in fresh:
+        name, sha256 = entry_file(entry), entry["model"]["sha256"]
+        there = files.get(name, {}).get("model", {}).get("sha256") or _sha256_in(folder / name)
+        if there not in (None, sha256):
+            both = f"SHA-256 {there[:12]}, now {str(sha256)[:12]}"
+            raise InputError(
+                f"{folder / name}: is of another model called {entry['model']['label']} ({both}); give one of them another name, or remove this file if it is out of date"
+            )
+        files[name] = entry
+    return files
+
+
+def _sha256_in(path: Path) -> str | None:
+    """The digest of the model that an entry is of; None where there is none, or it is damaged."""
+    try:
+        return str(json.loads(path.read_bytes())["model"]["sha256"])
+    except (ValueError, KeyError, TypeError, OSError, RecursionError):
+        return None
 
 
 def read_entries(folder: Path) -> list[Entry]:

@@ -231,16 +231,19 @@ def key_of(pixel_sha256: str, side: str | None) -> bytes:
     return cache_key(pixel_sha256, side == "image_right")
 
 
-def labels(models: Sequence[Model]) -> list[str]:
-    """A name for each model that none of the others has.
+def labels(models: Sequence[Model], references: Sequence[str | Path] = ()) -> list[str]:
+    """A name for each model that none of the others has: its own, with the digest where two share it.
 
     Raises:
         UsageError: the same model was given twice.
     """
+    given = [str(reference) for reference in references] or [model.name for model in models]
     found = []
     for index, model in enumerate(models):
-        if any(other.sha256 == model.sha256 for other in models[:index]):
-            raise UsageError(f"--model {model.name}: was given twice")
+        same = next((i for i, other in enumerate(models[:index]) if other.sha256 == model.sha256), None)
+        if same is not None:
+            said = "was given twice" if given[same] == given[index] else f"is the same model as {given[same]}"
+            raise UsageError(f"--model {given[index]}: {said}; give each once")
         shared = sum(other.name == model.name for other in models) > 1
         found.append(f"{model.name} ({model.sha256[:8]})" if shared else model.name)
     return found
@@ -256,4 +259,4 @@ def load_models(references: Sequence[str | Path]) -> dict[str, Model]:
     if not references:
         raise UsageError("--model: no model was given")
     models = [load_model(reference) for reference in references]
-    return dict(zip(labels(models), models, strict=True))
+    return dict(zip(labels(models, references), models, strict=True))

@@ -30,6 +30,9 @@ def print_results(done: BenchmarkResult) -> None:
     if not console.is_terminal:
         console = Console(highlight=False, width=200)
     console.print(table)
+    for model in results["models"]:
+        if model["label"] != model["name"] and model["label"] in done.given:  # two models share the name
+            console.print(Text(f"{model['label']}: {done.given[model['label']]}"))
     for name, text in remarks(results):
         console.print(Text(f"{name}: {text}"))
     lost = len(results["images"]["failures"])

@@ -278,3 +278,19 @@ def test_a_full_disk_leaves_no_half_results(run: Run, tmp_path: Path, small_disk
     with pytest.raises(OutputError):
         run(out=small_disk / "out", cache=tmp_path / "cache")
     assert not (small_disk / "out" / "results.json").exists()
+
+
+def test_two_models_of_one_name_in_different_folders_are_told_apart_and_one_given_twice_is_refused(
+    run: Run, tmp_path: Path
+) -> None:
+    files = [
+        save_random_recognizer(tmp_path / folder / "recognizer.safetensors", seed=seed, name="same")
+        for folder, seed in (("a", 0), ("b", 1), ("c", 1))
+    ]
+    done = run(models=files[:2])
+    labels = [model["label"] for model in done.results["models"]]
+    assert labels == [f"same ({model['sha256'][:8]})" for model in done.results["models"]]
+    assert done.given == dict(zip(labels, map(str, files), strict=False))
+    assert set(done.results["folds"][0]["figures"]) == set(labels)
+    with pytest.raises(UsageError, match=r"c/recognizer\.safetensors: is the same model as .*b/recognizer"):
+        run(models=files[1:])

@@ -143,3 +143,23 @@ def test_damaged_entries_boards_and_a_folder_in_use_are_refused(run: Run, tmp_pa
         leaderboard(results, add=[tmp_path / "nothing"])
     with folder_lock(results), pytest.raises(LockedError):
         leaderboard(results)
+
+
+def test_another_model_of_the_same_name_does_not_take_an_entrys_place(run: Run, tmp_path: Path) -> None:
+    done = [
+        run(
+            models=[save_random_recognizer(tmp_path / f"{k}.safetensors", seed=k, name="same")],
+            out=tmp_path / f"out{k}",
+        )
+        for k in (0, 1)
+    ]
+    words = r"same\.json: is of another model called same \(SHA-256 \w{12}, now \w{12}\); give"
+    with pytest.raises(InputError, match=words):
+        leaderboard(tmp_path / "results", add=[d.path for d in done])
+    leaderboard(tmp_path / "results", add=[done[0].path])
+    kept = (tmp_path / "results/drawn/same.json").read_bytes()
+    with pytest.raises(InputError, match=words):
+        leaderboard(tmp_path / "results", add=[done[1].path])
+    assert (tmp_path / "results/drawn/same.json").read_bytes() == kept
+    (tmp_path / "results/drawn/same.json").unlink()
+    assert len(leaderboard(tmp_path / "results", add=[done[1].path])) == 1
