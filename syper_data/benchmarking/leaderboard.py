@@ -173,7 +173,8 @@ def _by_file(folder: Path, fresh: Sequence[Entry]) -> dict[str, Entry]:
         if there not in (None, sha256):
             both = f"SHA-256 {there[:12]}, now {str(sha256)[:12]}"
             raise InputError(
-                f"{folder / name}: is of another model called {entry['model']['label']} ({both}); give one of them another name, or remove this file if it is out of date"
+                f"{folder / name}: is of another model called {entry['model']['label']} ({both}); give one of "
+                "them another name, or remove this file if it is out of date"
             )
         files[name] = entry
     return files
