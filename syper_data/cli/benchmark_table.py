@@ -37,9 +37,9 @@ def print_results(done: BenchmarkResult) -> None:
         console.print(Text(f"{name}: {text}"))
     lost = len(results["images"]["failures"])
     if lost:
-        console.print(
-            Text(f"{lost} of {results['images']['distinct']} images could not be acquired: counted as errors")
-        )
+        of = results["images"]["distinct"]
+        said = "could not be acquired: counted as errors (d\N{PRIME} leaves them out)"
+        console.print(Text(f"{lost} of {of} images {said}"))
     console.print(Text(headline(results)))
     shown = " (shows images of the protocol: mind their terms)" if done.shows_images else ""
     click.echo(f"{done.path / 'report.html'}: curves and the hardest pairs{shown}")

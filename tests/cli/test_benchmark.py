@@ -73,6 +73,16 @@ def test_a_benchmark_prints_its_table_and_can_be_computed_again(call: Any) -> No
     assert table == [line for line in again.stdout.splitlines() if "EER" in line]
 
 
+def test_the_table_says_that_failures_count_but_not_in_d_prime(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = drawn_protocol(people=6, folds=1, lost=["person-1/image_left/0"])
+    monkeypatch.setattr(module, "open_checked", lambda *given, **options: (lost, SimpleNamespace(faults=())))
+    done = call(
+        "benchmark", "--protocol", "p", "--root", "x", "--model", "mine:centre", "--out", "o", "--repeats", "20"
+    )
+    said = "1 of 36 images could not be acquired: counted as errors (d\N{PRIME} leaves them out)"
+    assert said in done.output
+
+
 def test_quiet_prints_nothing_and_the_leaderboard_lists_what_was_added(call: Any) -> None:
     options = ("--protocol", "p", "--root", "data", "--model", "mine:centre", "--repeats", "20")
     done = call("benchmark", *options, "--out", "out", "--quiet")

@@ -131,6 +131,14 @@ def test_d_prime_of_two_gaussians_is_their_distance() -> None:
     assert Scores(rng.normal(3, 2, 40000), rng.normal(0, 2, 40000)).d_prime() == pytest.approx(1.5, abs=0.03)
 
 
+def test_d_prime_is_below_zero_where_mated_scores_are_the_lower_ones() -> None:
+    mated, nonmated = np.array([0.1, 0.2, 0.4]), np.array([0.3, 0.8, 0.9, 0.9])
+    right, wrong = Scores(nonmated, mated).d_prime(), Scores(mated, nonmated).d_prime()
+    assert wrong == pytest.approx(-right)
+    assert wrong < 0
+    assert (Scores([1.0], [0.0]).d_prime(), Scores([0.0], [1.0]).d_prime()) == (math.inf, -math.inf)
+
+
 @pytest.mark.parametrize("bad", [[], [[1.0]], ["a"]])
 def test_what_is_no_list_of_scores_is_refused(bad: object) -> None:
     with pytest.raises(InputError, match="non-mated scores are numbers"):
