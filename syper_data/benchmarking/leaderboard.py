@@ -19,7 +19,7 @@ import yaml
 from syper_data.benchmarking.benchmark import benchmark
 from syper_data.benchmarking.results import RESULTS, read_results, to_text
 from syper_data.benchmarking.shown import Figure, figures_of
-from syper_data.benchmarking.summary import command, over_text, remarks
+from syper_data.benchmarking.summary import command, mark_legend, over_text, remarks
 from syper_data.dataset.atomic import write_atomically
 from syper_data.dataset.lock import folder_lock
 from syper_data.errors import InputError, UsageError
@@ -238,7 +238,9 @@ def render_leaderboard(entries: Iterable[Mapping[str, Any]]) -> str:
     by_protocol: dict[str, list[Mapping[str, Any]]] = {}
     for entry in entries:
         by_protocol.setdefault(str(entry["protocol"]["name"]), []).append(entry)
-    return render_template(TEMPLATE, boards=[_board(group) for group in by_protocol.values()])
+    boards = [_board(group) for group in by_protocol.values()]
+    legend = mark_legend(cell for board in boards for _, cells in board["rows"] for cell in cells)
+    return render_template(TEMPLATE, boards=boards, legend=legend)
 
 
 def _figures(figures: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from markupsafe import Markup
 
 from syper_data.benchmarking.charts import cmc_chart, det_chart, scores_chart
-from syper_data.benchmarking.shown import figures_of, plain, target_text
+from syper_data.benchmarking.shown import LEGEND, figures_of, plain, target_text
 from syper_data.benchmarking.summary import (
     Row,
     command,
@@ -86,6 +86,7 @@ def render_page(results: Results, pictures: Pictures | None = None) -> str:
         labels=labels,
         legend=legend(labels),
         headline=headline(results),
+        mark=LEGEND,
         warnings=list(remarks(results)),
         failures=results["images"]["failures"],
         distinct=count(results["images"]["distinct"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from syper_data.benchmarking.shown import figures_of, plain
+from syper_data.benchmarking.shown import LEGEND, MARK, figures_of, marked, plain
 
 Results = Mapping[str, Any]
 Row = tuple[str, list[str]]
@@ -34,6 +34,7 @@ def over_text(entry: Mapping[str, Any] | None, folds: int, unit: str) -> str:
     text = plain(entry["mean"], unit)
     if entry["deviation"] is not None:
         text += " ± " + plain(entry["deviation"], unit).removesuffix("\xa0%")
+    text = marked(text, entry.get("support"))
     return text if entry["n"] == folds else f"{text} ({entry['n']} of {folds} folds)"
 
 
@@ -44,6 +45,11 @@ def remarks(results: Results) -> Iterator[tuple[str, str]]:
     for model in results["models"]:
         for text in model["labels"]:
             yield str(model["label"]), str(text)
+
+
+def mark_legend(cells: Iterable[str]) -> str | None:
+    """What the mark on a figure means, where one of these cells has it."""
+    return LEGEND if any(MARK in cell for cell in cells) else None
 
 
 def shortened(rows: Iterable[Row]) -> list[Row]:

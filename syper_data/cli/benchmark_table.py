@@ -17,19 +17,23 @@ def print_results(done: BenchmarkResult) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from syper_data.benchmarking.summary import headline, remarks, shortened, summary_rows
+    from syper_data.benchmarking.summary import headline, mark_legend, remarks, shortened, summary_rows
 
     results = done.results
     table = Table(title=Text(_title(results)), title_justify="left", box=SIMPLE_HEAD)
     table.add_column("")
     for model in results["models"]:
         table.add_column(Text(str(model["label"])), justify="right")
-    for name, cells in shortened(summary_rows(results)):
+    rows = shortened(summary_rows(results))
+    for name, cells in rows:
         table.add_row(Text(name), *(Text(cell) for cell in cells))
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=200)
     console.print(table)
+    legend = mark_legend(cell for _, cells in rows for cell in cells)
+    if legend is not None:
+        console.print(Text(f"{legend}."))
     for model in results["models"]:
         if model["label"] != model["name"] and model["label"] in done.given:  # two models share the name
             console.print(Text(f"{model['label']}: {done.given[model['label']]}"))

@@ -163,3 +163,18 @@ def test_another_model_of_the_same_name_does_not_take_an_entrys_place(run: Run, 
     assert (tmp_path / "results/drawn/same.json").read_bytes() == kept
     (tmp_path / "results/drawn/same.json").unlink()
     assert len(leaderboard(tmp_path / "results", add=[done[1].path])) == 1
+
+
+def test_figures_that_few_comparisons_carry_are_marked_and_older_entries_without_support_are_read(
+    run: Run, tmp_path: Path
+) -> None:
+    done = run(protocol=drawn_protocol(people=26, samples=2), models=["halves"])
+    (entry,) = leaderboard(tmp_path / "results", add=[done.path], page=tmp_path / "page.md")
+    assert entry["folds"][0]["figures"]["fnmr@0.01"]["support"] == "rule of 3"
+    page = (tmp_path / "page.md").read_text("utf-8")
+    assert page.count("†") == 2  # the figure, and what it means
+    assert "† fewer than 30 errors are expected" in page
+    for figure in entry["folds"][0]["figures"].values():
+        del figure["support"]
+    (tmp_path / "results/drawn/halves.json").write_text(json.dumps(entry))
+    assert "†" not in render_leaderboard(read_entries(tmp_path / "results"))

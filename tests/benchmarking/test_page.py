@@ -76,6 +76,34 @@ def test_several_folds_show_mean_and_deviation_and_how_many_had_the_figure(run: 
     assert "Fold 1" in page and "Fold 2" in page
 
 
+def test_figures_between_the_rule_of_3_and_the_rule_of_30_are_marked_and_the_mark_explained(run: Run) -> None:
+    """504 non-mated comparisons of 56 pairs of eyes on each side bear no target; more people bear 1 %."""
+    done = run(protocol=drawn_protocol(people=26, samples=2), models=["halves"])
+    points = done.results["folds"][0]["figures"]["halves"]["verification"]["at"]
+    assert [at["point"]["support"] for at in points] == ["rule of 3", "none", "none", "none", "none"]
+    cells = dict(summary_rows(done.results))
+    assert cells["FNMR at FMR ≤ 1\xa0%"][0].endswith("]\xa0†")
+    assert not any("†" in cell for name in cells for cell in cells[name] if "FMR" not in name)
+    page = text_of((done.path / "report.html").read_text("utf-8"))
+    assert (
+        "† fewer than 30 errors are expected at this FMR or FPIR (rule of 30): read it with its interval." in page
+    )
+    points[0]["point"]["support"] = "rule of 30"
+    assert "†" not in dict(summary_rows(done.results))["FNMR at FMR ≤ 1\xa0%"][0]
+
+
+def test_over_folds_the_weakest_support_counts(run: Run) -> None:
+    done = run(protocol=drawn_protocol(people=26, samples=2, folds=2), models=["halves"])
+    summary = done.results["summary"]["halves"]
+    assert (summary["fnmr@0.01"]["support"], summary["eer"]["support"]) == ("rule of 3", None)
+    cells = dict(summary_rows(done.results))
+    assert cells["FNMR at FMR ≤ 1\xa0%"][0].endswith("†")
+    assert over_text({"mean": 0.1, "deviation": 0.01, "n": 1, "support": "rule of 3"}, 3, "rate") == (
+        "10.00\xa0% ± 1.00\xa0† (1 of 3 folds)"
+    )
+    assert over_text({"mean": 0.1, "deviation": None, "n": 3}, 3, "rate") == "10.00\xa0%"  # as older files have it
+
+
 def test_what_comes_from_outside_is_escaped(run: Run) -> None:
     good = drawn_protocol(lost=["person-1/image_left/0"])
     hostile = Protocol(HOSTILE, HOSTILE, HOSTILE, good.folds, good.pictures, "vis", (HOSTILE,), {HOSTILE: "00"})
