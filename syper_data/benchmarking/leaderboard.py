@@ -189,7 +189,7 @@ def _sha256_in(path: Path) -> str | None:
 
 
 def read_entries(folder: Path) -> list[Entry]:
-    """All entries, by protocol, then EER.
+    """All entries, by protocol, then EER; those of models whose training people are unknown last.
 
     Raises:
         InputError: one of them is damaged or of another version, or those of a protocol are of different data.
@@ -218,7 +218,21 @@ def _kept(folder: Path, replaced: Collection[str]) -> list[Entry]:
 
 def _ordered(folder: Path, entries: Sequence[Entry]) -> list[Entry]:
     _require_one_copy(folder, entries)
-    return sorted(entries, key=lambda e: (e["protocol"]["name"], e["summary"]["eer"]["mean"], e["model"]["label"]))
+    return sorted(entries, key=_rank)
+
+
+def _rank(entry: Entry) -> tuple[Any, ...]:
+    """By protocol; models that nobody could check for known people come last, whatever their EER."""
+    return (
+        entry["protocol"]["name"], not people_checked(entry), entry["summary"]["eer"]["mean"],
+        entry["model"]["label"],
+    )  # fmt: skip
+
+
+def people_checked(entry: Mapping[str, Any]) -> bool:
+    """Whether it is known that the model was trained on none of the people it was tested on."""
+    model = entry["model"]
+    return bool(model.get("people_checked", model["identities_known"]))
 
 
 def _require_one_copy(folder: Path, entries: Iterable[Entry]) -> None:
@@ -258,6 +272,7 @@ def _board(group: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "several": len(folds) > 1,
         "columns": [name for _, name in columns],
         "rows": [_row(entry, [key for key, _ in columns]) for entry in group],
+        "unchecked": [str(entry["model"]["label"]) for entry in group if not people_checked(entry)],
         "folds": [{k: fold[k] if k in ("name", "sha256") else count(fold[k]) for k in fold} for fold in folds],
         "labels": list(dict.fromkeys(pair for entry in group for pair in _remarks(entry))),
         "entries": [entry_file(entry) for entry in group],

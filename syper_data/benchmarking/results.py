@@ -70,6 +70,7 @@ def model_record(
         "dim": int(vectors.shape[1]),
         "spectrum": model.spectrum,
         "identities_known": bool(model.identities_known),
+        "people_checked": bool(model.identities_known) and all(entry.named for entry in found),
         "trained_on": {entry.fold: entry.trained_on for entry in found},
         "labels": [*model_labels(model, found, protocol.spectrum), *getattr(model, "notes", ())],
     }
