@@ -5,13 +5,14 @@ It is made of ``results.json`` alone, but for the images of the hardest pairs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
 
 from syper_data.benchmarking.charts import cmc_chart, det_chart, scores_chart
+from syper_data.benchmarking.made import made_rows
 from syper_data.benchmarking.shown import LEGEND, figures_of, plain, target_text
 from syper_data.benchmarking.summary import (
     Row,
@@ -93,7 +94,7 @@ def render_page(results: Results, pictures: Pictures | None = None) -> str:
         several=len(results["folds"]) > 1,
         summary=shortened(summary_rows(results)),
         sections=[_section(results, fold, labels, tiles) for fold in results["folds"]],
-        made=list(_made_rows(results)),
+        made=list(made_rows(results)),
         command=command(results),
         shows_images=pictures is not None,
     )
@@ -196,22 +197,3 @@ def _tiles(results: Results, pictures: Pictures) -> dict[str, str]:
 def _tile(image: SourceImage) -> str:
     side = min(TILE, len(image.pixels))
     return data_uri(encode_sheet(contact_sheet([image.pixels], 1, side), "JPEG"), "image/jpeg")
-
-
-def _made_rows(results: Results) -> Iterator[tuple[str, str]]:
-    protocol = results["protocol"]
-    yield "Protocol", ", ".join(str(protocol[k]) for k in ("name", "dataset", "subset") if protocol[k])
-    for fold in protocol["folds"]:
-        yield f"Fold {fold['name']}, SHA-256", fold["sha256"]
-    for name, digest in protocol["source_files"].items():
-        yield f"List {name}, SHA-256", digest
-    yield "Images, SHA-256 of names and pixels", results["images"]["sha256"]
-    for model in results["models"]:
-        yield f"Model {model['label']}, SHA-256", f"{model['sha256']} ({model['kind']}, {model['dim']} values)"
-    for name in ("settings", "environment"):
-        yield name.capitalize(), ", ".join(f"{k.replace('_', ' ')} {_word(v)}" for k, v in results[name].items())
-    yield "Toolkit", str(results["toolkit"])
-
-
-def _word(value: Any) -> str:
-    return ("no", "yes")[value] if isinstance(value, bool) else str(value)

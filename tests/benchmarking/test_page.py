@@ -12,6 +12,7 @@ import pytest
 from headless_browser import Browser, needs_chromium
 from small_protocols import drawn_protocol
 from syper_data.benchmarking.charts import cmc_chart, det_chart
+from syper_data.benchmarking.made import made_rows
 from syper_data.benchmarking.page import render_page
 from syper_data.benchmarking.summary import command, difference_text, headline, over_text, shortened, summary_rows
 from syper_data.protocols.protocol import Protocol
@@ -102,6 +103,21 @@ def test_over_folds_the_weakest_support_counts(run: Run) -> None:
         "10.00\xa0% ± 1.00\xa0† (1 of 3 folds)"
     )
     assert over_text({"mean": 0.1, "deviation": None, "n": 3}, 3, "rate") == "10.00\xa0%"  # as older files have it
+
+
+def test_how_it_was_made_is_said_in_words_without_what_was_left_alone(run: Run) -> None:
+    results = run(protocol=drawn_protocol(folds=2), folds=["1"], paper_compat=True).results
+    rows = dict(made_rows(results))
+    assert rows["Settings"] == (
+        "intervals from 20 resamples of people, drawn with seed 3; fold 1; figures as published code computes "
+        "them stand beside"
+    )
+    assert rows["Made with"].startswith("Python 3.")
+    (values,) = {row.split(" ", 1)[1] for name, row in rows.items() if name == "Model halves, SHA-256"}
+    assert values == "(function of the user's, vectors of 12 values)"
+    made = text_of(render_page(results).partition("How it was made")[2])
+    for word in ("None", "True", "False", "[", "{", "('"):
+        assert word not in made, word
 
 
 def test_what_comes_from_outside_is_escaped(run: Run) -> None:
