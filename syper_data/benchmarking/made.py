@@ -16,7 +16,7 @@ _CHOICES = {
     "allow_other_copy": "another copy than the expected one was allowed",
 }
 _ENVIRONMENT = {
-    "python": "Python", "torch": "torch", "numpy": "NumPy", "machine": "processor", "cpu_capability": "computing with",
+    "python": "Python", "torch": "torch", "numpy": "NumPy", "machine": "on", "cpu_capability": "with",
 }  # fmt: skip
 
 
