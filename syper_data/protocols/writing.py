@@ -21,8 +21,8 @@ import yaml
 import syper_data
 from syper_data.dataset.atomic import atomic_folder, output_errors
 from syper_data.errors import OutputError
+from syper_data.imaging.source import MASKED
 from syper_data.protocols.descriptor import MADE
-from syper_data.protocols.labels import MASKED
 from syper_data.protocols.parquet_format import (
     COLUMNS,
     IMAGES,
