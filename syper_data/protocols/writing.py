@@ -32,7 +32,7 @@ from syper_data.protocols.parquet_format import (
     read_descriptor,
 )
 from syper_data.protocols.protocol import Fold
-from syper_data.protocols.table import ImageTable, digest, written_out
+from syper_data.protocols.table import ImageTable, written_out
 
 if TYPE_CHECKING:
     from syper_data.protocols.making import MadeProtocol
@@ -93,7 +93,7 @@ def describe(protocol: MadeProtocol, *, lists: str | None, ufpr: bool) -> dict[s
             "comparisons": protocol.rule.record(),
             "subject_disjoint": bool(protocol.proof["subject_disjoint"]),
             "validation_subject_disjoint": bool(protocol.proof["validation_subject_disjoint"]),
-            "digests": {fold.name: digest(fold) for fold in protocol.folds},
+            "fold_sha256": {fold.name: fold.sha256() for fold in protocol.folds},
         },
         "expects": {
             "images": len(protocol.table),
