@@ -93,8 +93,8 @@ def read_scores(path: str | Path) -> tuple[Fold, dict[str, FoldScores]]:
     _check(path, fold, found)
     if record["fold"].get("sha256") != fold.sha256():
         raise InputError(
-            f"{path}: what it holds of fold {fold.name} does not have the digest that it names; it was changed: run "
-            "the benchmark again, which reuses its vectors"
+            f"{path}: what it holds of fold {fold.name} does not have the digest that it names: it was changed; "
+            "run the benchmark again, which reuses its vectors"
         )
     return fold, found
 
