@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from syper_data.benchmarking.models import Model
+from syper_data.benchmarking.model import Model
 from syper_data.errors import InputError
 from syper_data.protocols.protocol import Fold
 from syper_data.recognition.recognizer_file import knows

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from syper_data.benchmarking.models import Model
+from syper_data.benchmarking.model import Model
 from syper_data.benchmarking.results import RESULTS, read_results
 from syper_data.errors import InputError
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from syper_data.benchmarking.models import Pixels, Vectors, key_of
+from syper_data.benchmarking.model import Pixels, Vectors, key_of
 from syper_data.dataset.shards import file_sha256
 from syper_data.errors import InputError
 from syper_data.imaging.source import SourceImage

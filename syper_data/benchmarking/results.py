@@ -18,7 +18,7 @@ import syper_data
 from syper_data.benchmarking.contamination import Contamination
 from syper_data.benchmarking.folds import over_folds
 from syper_data.benchmarking.measured import MeasuredFold
-from syper_data.benchmarking.models import Model
+from syper_data.benchmarking.model import Model
 from syper_data.benchmarking.vectors import Acquired
 from syper_data.errors import InputError
 from syper_data.metrics.record import json_ready

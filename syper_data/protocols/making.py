@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from syper_data.errors import InputError, UsageError
 from syper_data.imaging.source import ImageSource, Labels
 from syper_data.protocols.drawing import draw
 from syper_data.protocols.labels import Unused, natural, read_labels
+from syper_data.protocols.made import MadeProtocol
 from syper_data.protocols.making_settings import DEFAULT_FOLDS, MakingSettings
 from syper_data.protocols.protocol import Fold
 from syper_data.protocols.splitting import (
@@ -43,6 +44,7 @@ from syper_data.protocols.table import (
     count,
     fold_of,
 )
+from syper_data.protocols.writing import write_protocol
 
 _KEYS = (
     ("subject", "side", "sample"),
@@ -51,27 +53,6 @@ _KEYS = (
     ("source_id",),
     ("source_id", "side"),
 )
-
-
-@dataclass(frozen=True)
-class MadeProtocol:
-    """A protocol as made: images and roles, the rule, the folds, and the record of how it came about.
-
-    ``key`` are the fields whose values, joined with "/", name an image.
-    """
-
-    name: str
-    settings: MakingSettings
-    table: ImageTable
-    rule: Rule
-    folds: tuple[Fold, ...]
-    key: tuple[str, ...]
-    spectrum: str | None  # that of all images, None where they are mixed or nobody says
-    columns: Mapping[str, str]
-    source: Mapping[str, Any]  # name, entries, listing_sha256
-    counts: Mapping[str, Mapping[str, int]]  # per fold
-    unused: Sequence[Mapping[str, Any]]  # reason, images, subjects, first
-    proof: Mapping[str, bool | int]
 
 
 def make_protocol(
@@ -115,8 +96,6 @@ def make_protocol(
         InputError: the source or the split file is wrong, or no image can be used.
         OutputError: ``out`` holds something else.
     """
-    from syper_data.protocols.writing import write_protocol
-
     settings = MakingSettings(
         kind, folds, seed, validation, None if split is None else str(split), across, probe, mated, non_mated,
         enrol, unenrolled, tuple(key), spectrum,

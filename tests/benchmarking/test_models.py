@@ -16,14 +16,8 @@ import torch
 from drawn_crops import drawn_eye, write_crops
 from small_recognizers import random_backbone, save_random_recognizer
 from small_students import small_student
-from syper_data.benchmarking.models import (
-    BLOCK,
-    FunctionModel,
-    load_model,
-    load_models,
-    register_loader,
-    unit_vectors,
-)
+from syper_data.benchmarking.model import BLOCK, unit_vectors
+from syper_data.benchmarking.models import FunctionModel, load_model, load_models, register_loader
 from syper_data.errors import InputError, MissingExtraError, SyperError, UsageError
 from syper_data.quantization.student_file import load_student, write_student
 from syper_data.recognition.embedder import load_embedder

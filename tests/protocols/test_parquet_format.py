@@ -14,7 +14,8 @@ import yaml
 
 from labelled_images import people, write_rows
 from syper_data.errors import InputError, OutputError, UsageError
-from syper_data.protocols.making import MadeProtocol, make_protocol
+from syper_data.protocols.made import MadeProtocol
+from syper_data.protocols.making import make_protocol
 from syper_data.protocols.parquet_format import read_descriptor, read_parquet_protocol, read_table
 
 
