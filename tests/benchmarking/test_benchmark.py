@@ -227,6 +227,17 @@ def test_embeddings_of_a_file_are_a_model_and_damaged_ones_are_not(run: Run, tmp
     Embeddings(vectors, pa.table({"source_id": names}), "ab" * 32, "theirs").write(tmp_path / "e.parquet")
     done = run(protocol=protocol, models=[tmp_path / "e.parquet"])
     assert done.results["models"][0]["embedder_sha256"] == "ab" * 32
+    assert "does not say whom it was trained on" in done.results["models"][0]["labels"][0]
+    knows = Embeddings(
+        vectors,
+        pa.table({"source_id": names}),
+        "ab" * 32,
+        "k",
+        identities=frozenset([identity_digest("person-2")]),
+    )
+    knows.write(tmp_path / "knows.parquet")
+    with pytest.raises(InputError, match=r"knows \(k\) was trained on 1 of the 4 people of fold 1"):
+        run(protocol=protocol, models=[tmp_path / "knows.parquet"], out=tmp_path / "knows")
     table = pq.read_table(tmp_path / "e.parquet")
     values = np.where(np.arange(vectors.size) == 12, np.nan, vectors.reshape(-1)).astype(np.float32)
     wrong = pa.FixedSizeListArray.from_arrays(pa.array(values), 5)
