@@ -113,7 +113,8 @@ def _findings(request: Request, reading: Reading) -> Iterator[Finding]:
     yield from _lists(request)
     for fold in reading.folds:
         yield from _fold(request, fold, reading)
-    yield from (Finding("note", note) for note in (*request.descriptor.notes, *reading.notes))
+    notes = dict.fromkeys((*request.descriptor.notes, *reading.notes))
+    yield from (Finding("note", note) for note in notes)
     yield from _totals(request, reading)
 
 
@@ -144,10 +145,12 @@ def _fold(request: Request, fold: Fold, reading: Reading) -> Iterator[Finding]:
     descriptor = request.descriptor
     mated, other = fold.counts()
     people = len(fold.subject_names)
-    text = f"fold {fold.name}: {fold.templates} templates of {people} people, {mated} mated and {other} non-mated"
+    what = "images" if fold.members is None else "templates"
+    text = f"fold {fold.name}: {fold.templates:,} {what} of {people:,} people, "
+    text += f"{mated:,} mated and {other:,} non-mated comparisons"
     due = None if request.merged else descriptor.expects.folds.get(fold.name)  # merging drops some
     if due is not None and tuple(due) != (mated, other):
-        yield Finding("wrong", f"{text}; {descriptor.expects.basis}: {due[0]} and {due[1]}")
+        yield Finding("wrong", f"{text}; {descriptor.expects.basis}: {due[0]:,} and {due[1]:,}")
     else:
         yield Finding("ok", text)
     one_kind = fold.one_kind()
@@ -161,10 +164,10 @@ def _fold(request: Request, fold: Fold, reading: Reading) -> Iterator[Finding]:
         return
     if lost:
         shown = ", ".join(lost[:_SHOWN]) + (", ..." if len(lost) > _SHOWN else "")
-        text = f"fold {fold.name}: {len(lost)} of {len(fold.images)} images: {shown}"
+        text = f"fold {fold.name}: {len(lost):,} of {len(fold.images):,} images: {shown}"
         yield Finding("missing", text, hopeless=True)
     else:
-        yield Finding("ok", f"fold {fold.name}: its {len(fold.images)} images are there")
+        yield Finding("ok", f"fold {fold.name}: its {len(fold.images):,} images are there")
 
 
 def _totals(request: Request, reading: Reading) -> Iterator[Finding]:
@@ -172,6 +175,7 @@ def _totals(request: Request, reading: Reading) -> Iterator[Finding]:
     numbers are no fault; where everything is compared with everything they make another protocol."""
     expects, pictures = request.descriptor.expects, reading.pictures
     everything = all(isinstance(fold.comparisons, AllComparisons) for fold in reading.folds)
+    decides = everything and request.descriptor.reader != "parquet"  # there a table lists what is compared
     found: list[tuple[str, int, int | None]] = []
     if everything and isinstance(pictures, FolderPictures | SourcePictures):
         names = pictures.files if isinstance(pictures, FolderPictures) else {*pictures.rows, *pictures.failures}
@@ -184,5 +188,5 @@ def _totals(request: Request, reading: Reading) -> Iterator[Finding]:
         found = [("image files", sum(1 for _ in files), expects.images)]
     for what, there, due in found:
         if due is not None:
-            state = "ok" if there == due else "wrong" if everything else "note"
-            yield Finding(state, f"{there} {what}; {expects.basis}: {due}")
+            state = "ok" if there == due else "wrong" if decides else "note"
+            yield Finding(state, f"{there:,} {what}; {expects.basis}: {due:,}")

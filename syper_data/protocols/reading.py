@@ -84,7 +84,7 @@ def protocol_of(request: Request, reading: Reading) -> Protocol:
         folds=reading.folds,
         pictures=reading.pictures,
         spectrum=descriptor.spectrum,
-        notes=(*descriptor.notes, *reading.notes),
+        notes=tuple(dict.fromkeys((*descriptor.notes, *reading.notes))),
         source_files={_name_of(path, request.root): list_sha256(path) for path in reading.lists},
     )
 

@@ -45,7 +45,10 @@ def test_a_right_copy_is_measured_and_the_results_say_that_it_is_right(run: Run,
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"nonmated": 5}, r"fold 1: 8 templates of 2 people, 3 mated and 3 non-mated; published: 3 and 5"),
+        (
+            {"nonmated": 5},
+            r"fold 1: 8 images of 2 people, 3 mated and 3 non-mated comparisons; published: 3 and 5",
+        ),
         ({"digest": "ab" * 32}, r"list pairs\.txt: another SHA-256 than that of a right copy"),
     ],
 )
