@@ -20,21 +20,21 @@ _ENVIRONMENT = {
 }  # fmt: skip
 
 
-def made_rows(results: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What was measured of what, with digests and settings."""
+def made_rows(results: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """What was measured of what: a name, a text, and a SHA-256 or nothing."""
     protocol = results["protocol"]
-    yield "Protocol", ", ".join(str(protocol[k]) for k in ("name", "dataset", "subset") if protocol[k])
+    yield "Protocol", ", ".join(str(protocol[k]) for k in ("name", "dataset", "subset") if protocol[k]), ""
     for fold in protocol["folds"]:
-        yield f"Fold {fold['name']}, SHA-256", fold["sha256"]
+        yield f"Fold {fold['name']}", "", fold["sha256"]
     for name, digest in protocol["source_files"].items():
-        yield f"List {name}, SHA-256", digest
-    yield "Images, SHA-256 of names and pixels", results["images"]["sha256"]
+        yield "List", name, digest
+    yield "Images: names and pixels", "", results["images"]["sha256"]
     for model in results["models"]:
-        yield f"Model {model['label']}, SHA-256", f"{model['sha256']} ({model_text(model)})"
-    yield "Settings", settings_text(results["settings"])
+        yield f"Model {model['label']}", model_text(model), model["sha256"]
+    yield "Settings", settings_text(results["settings"]), ""
     if results.get("environment"):
-        yield "Made with", environment_text(results["environment"])
-    yield "Toolkit", str(results["toolkit"])
+        yield "Made with", environment_text(results["environment"]), ""
+    yield "Toolkit", str(results["toolkit"]), ""
 
 
 def model_text(model: Mapping[str, Any]) -> str:

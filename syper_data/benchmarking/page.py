@@ -5,7 +5,7 @@ It is made of ``results.json`` alone, but for the images of the hardest pairs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +18,14 @@ from syper_data.benchmarking.summary import (
     Row,
     command,
     difference_text,
+    fold_rows,
     headline,
     remarks,
     shortened,
     summary_rows,
 )
 from syper_data.imaging.source import SourceImage, Unreadable
+from syper_data.metrics.error_rates import NONE
 from syper_data.protocols.protocol import Pictures
 from syper_data.rendering.curves import STYLE, legend
 from syper_data.rendering.numbers import count, counted
@@ -93,6 +95,7 @@ def render_page(results: Results, pictures: Pictures | None = None) -> str:
         distinct=count(results["images"]["distinct"]),
         several=len(results["folds"]) > 1,
         summary=shortened(summary_rows(results)),
+        folds=list(fold_rows(results)) if len(results["folds"]) > 1 else [],
         sections=[_section(results, fold, labels, tiles) for fold in results["folds"]],
         made=list(made_rows(results)),
         command=command(results),
@@ -113,7 +116,7 @@ def _section(
         ("People", count(about["people"])),
         ("Mated comparisons", count(about["mated"])),
         ("Non-mated comparisons", count(about["nonmated"])),
-        ("of them of different pairs of identities", count(verification["independent"])),
+        ("Independent ones: distinct pairs of identities", count(verification["independent"])),
     ]
     searched = figures[labels[0]]["identification"]
     if searched is not None:
@@ -130,9 +133,17 @@ def _section(
         cmc=cmc_chart(figures, labels, f"CMC of fold {fold['name']}"),
         models=[_model(fold, label, tiles) for label in labels],
         differences=[difference_text(entry) for entry in fold["differences"]],
-        support=[str(entry["point"]["note"]) for entry in verification["at"]],
+        support=list(_support(verification["at"])),
         compat=_compat(figures, labels),
     )
+
+
+def _support(points: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What the counts carry, down to the first rate that they don't; they carry none below it either."""
+    for entry in points:
+        yield str(entry["point"]["note"])
+        if entry["point"]["support"] == NONE:
+            return
 
 
 def _model(fold: Mapping[str, Any], label: str, tiles: Mapping[str, str]) -> ModelSection:

@@ -25,6 +25,16 @@ def summary_rows(results: Results) -> Iterator[Row]:
             yield first.name, [over_text(results["summary"][m].get(key), len(folds), first.unit) for m in labels]
 
 
+def fold_rows(results: Results) -> Iterator[tuple[str, str, list[str]]]:
+    """Of each fold its name, what it rests on, and each model's EER with its interval."""
+    labels = [str(model["label"]) for model in results["models"]]
+    for about, fold in zip(results["protocol"]["folds"], results["folds"], strict=True):
+        rests = (
+            f"{about['people']:,} people, {about['mated']:,} mated and {about['nonmated']:,} non-mated comparisons"
+        )
+        yield str(fold["name"]), rests, [figures_of(fold["figures"][label])["eer"].text for label in labels]
+
+
 def over_text(entry: Mapping[str, Any] | None, folds: int, unit: str) -> str:
     """Mean and deviation over folds: ``5.90 % ± 0.31``."""
     if entry is None:
@@ -78,13 +88,16 @@ def headline(results: Results) -> str:
             if entry["figure"] == "eer" and best in entry["models"] and _winner(entry) == best:
                 ahead[next(m for m in entry["models"] if m != best)] += 1
     said = f"Lowest EER: {best}, {cells[labels.index(best)]}."
-    where = "" if len(folds) == 1 else " in every fold"
     unsure = [label for label, n in ahead.items() if n < len(folds)]
     if not any(fold["differences"] for fold in folds):
         return said
     if not unsure:
+        where = "" if len(folds) == 1 else " in every fold"
         return f"{said} Its lead over each other model is more than chance explains{where}."
-    return f"{said} Its lead over {' and '.join(unsure)} is not more than chance explains{where}."
+    if len(folds) == 1:
+        return f"{said} Its lead over {' and '.join(unsure)} is not more than chance explains."
+    often = [f"over {label} is more than chance explains in {ahead[label] or 'none'}" for label in unsure]
+    return f"{said} Its lead {', '.join(often)} of {len(folds)} folds."
 
 
 def difference_text(entry: Mapping[str, Any]) -> str:

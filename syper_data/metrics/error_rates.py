@@ -208,16 +208,19 @@ def support(target: float, independent: int) -> tuple[str, str]:
     errors the true rate is within 30 % of the observed one at 90 %, so N >= 30 / target.
     """
     trials = independent * target * (1 + 1e-12)
+    rate = f"an FMR of {100 * target:g} %"
     if trials >= 30:
-        return RULE_OF_30, f"{independent} independent comparisons: at least 30 errors are expected (rule of 30)"
+        return RULE_OF_30, (
+            f"{independent:,} independent comparisons carry {rate}: at least 30 errors are expected (rule of 30)"
+        )
     if trials >= 3:
         return RULE_OF_3, (
-            f"{independent} independent comparisons bound an FMR of {target:g} (rule of 3), but fewer than 30 "
-            "errors are expected: read it with its interval"
+            f"{independent:,} independent comparisons bound {rate} (rule of 3), but fewer than 30 errors are "
+            "expected: read it with its interval"
         )
     return NONE, (
-        f"{independent} independent comparisons can't support an FMR of {target:g}: at least "
-        f"{math.ceil(3 / target)} are needed (rule of 3)"
+        f"{independent:,} independent comparisons can't support {rate}: at least {math.ceil(3 / target):,} are "
+        "needed (rule of 3)"
     )
 
 

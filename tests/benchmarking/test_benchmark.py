@@ -127,7 +127,7 @@ def test_a_failure_to_acquire_is_counted_not_dropped(run: Run, tmp_path: Path) -
         assert b > a
     page = (less.path / "report.html").read_text("utf-8")
     assert "2 of 48 images could not be acquired" in page
-    assert "could not be acquired have no score and are left out of d\N{PRIME} alone" in page
+    assert "Only d\N{PRIME} leaves them out, for they have no score." in page
 
 
 def test_a_model_that_knows_the_people_is_refused_or_labelled_everywhere(run: Run, tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_no_rate_is_given_that_the_comparisons_cannot_support() -> None:
     scores = Scores(rng.normal(2, 1, 500), rng.normal(0, 1, 2999))
     refused = scores.operating_point(0.001)
     assert (refused.threshold, refused.fmr, refused.fnmr) == (None, None, None)
-    assert "at least 3000 are needed (rule of 3)" in refused.note
+    assert "at least 3,000 are needed (rule of 3)" in refused.note
     few = scores.operating_point(0.002)
     assert few.support == RULE_OF_3
     assert few.fmr is not None
