@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -51,7 +52,7 @@ def open_for_benchmark(
     opened, check = open_checked(
         str(protocol), Path(root or "."), images=images, folds=folds or None, merged=merged
     )
-    _require(check, allow_other_copy)
+    _require(check, allow_other_copy, _check_command(protocol, root, images))
     places = ((images, "SOURCE"), (root, "DIR"), (None if root is None else Path(root).parent, "DIR"))
     texts = [fault.text for fault in check.faults]
     for place, word in places:
@@ -59,7 +60,14 @@ def open_for_benchmark(
     return Opened(opened, tuple(texts))
 
 
-def _require(check: ProtocolCheck, allow_other_copy: bool) -> None:
+def _check_command(protocol: str | Path, root: str | Path | None, images: str | Path | None) -> str:
+    words = ["syper-data", "protocol", "check", str(protocol)]
+    for option, place in (("--root", root), ("--images", images)):
+        words += [] if place is None else [option, str(place)]
+    return shlex.join(words)
+
+
+def _require(check: ProtocolCheck, allow_other_copy: bool, command: str) -> None:
     """Refuse a copy on which nothing can be measured, and one that is another, unless that is allowed."""
     hopeless = [fault for fault in check.faults if fault.hopeless]
     faults = hopeless or list(check.faults)
@@ -67,7 +75,7 @@ def _require(check: ProtocolCheck, allow_other_copy: bool) -> None:
         return
     more = f" (and {len(check.faults) - 1} more)" if len(check.faults) > 1 else ""
     name = check.descriptor.name
-    see = f"syper-data protocol check {name} lists all that is missing or wrong, and where to ask for it"
+    see = f"{command} lists all that is missing or wrong, and where to ask for it"
     way = (
         "" if hopeless else "; --allow-other-copy measures on it as it is, and says so wherever the figures stand"
     )

@@ -74,10 +74,11 @@ def _folds_table(results: dict[str, Any]) -> Table:
 def _title(results: dict[str, Any]) -> str:
     protocol = results["protocol"]
     folds = protocol["folds"]
+    merged = ", both eyes merged" if results["settings"]["merged"] else ""
     if len(folds) > 1:
-        return f"{protocol['name']}: mean ± standard deviation over {len(folds)} folds"
+        return f"{protocol['name']}{merged}: mean ± standard deviation over {len(folds)} folds"
     fold = folds[0]
     return (
-        f"{protocol['name']}, fold {fold['name']}: {fold['people']:,} people, {fold['mated']:,} mated and "
+        f"{protocol['name']}{merged}, fold {fold['name']}: {fold['people']:,} people, {fold['mated']:,} mated and "
         f"{fold['nonmated']:,} non-mated comparisons; 95 % intervals over people"
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from syper_data.errors import SyperError, UsageError
+from syper_data.errors import InputError, SyperError, UsageError
 from syper_data.imaging.source import IMAGE_SUFFIXES
 from syper_data.protocols.descriptor import Descriptor
 from syper_data.protocols.image_places import holds_table
@@ -104,7 +104,15 @@ def open_checked(
         UsageError, InputError: as ``open_protocol``; any other fault is a finding.
     """
     request = request_for(name, root, images=images, folds=folds, merged=merged)
-    reading = read_request(request)
+    try:
+        reading = read_request(request)
+    except InputError as error:
+        lost = [finding for finding in _lists(request) if finding.state == "missing"]
+        if not lost:
+            raise
+        more = f" (nor {len(lost) - 1} more)" if len(lost) > 1 else ""
+        asked = f"; the data: {' '.join(request.descriptor.ask.split())}" if request.descriptor.ask else ""
+        raise InputError(f"{request.descriptor.name}: {lost[0].text}{more}{asked}") from error
     check = ProtocolCheck(request.descriptor, tuple(_findings(request, reading)))
     return protocol_of(request, reading), check
 

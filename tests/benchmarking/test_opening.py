@@ -60,7 +60,7 @@ def test_another_copy_is_refused_or_measured_and_labelled_everywhere(
         InputError, match=f"own: this is not the copy that the protocol expects: {words}"
     ) as refused:
         run(protocol=protocol, root=copy, models=["halves"])
-    assert "syper-data protocol check own" in str(refused.value)
+    assert f"syper-data protocol check {protocol} --root {copy} lists all" in str(refused.value)
     assert "--allow-other-copy" in str(refused.value)
     assert not (tmp_path / "out" / "results.json").exists()
     done = run(protocol=protocol, root=copy, models=["halves"], allow_other_copy=True)
@@ -92,6 +92,13 @@ def test_a_list_that_is_not_needed_but_missing_names_no_path_in_the_results(run:
         run(**options)
     done = run(**options, allow_other_copy=True)
     assert done.results["protocol"]["differences"] == [f"list {UFPR_PAIRS_FILE}: not in DIR"]
+
+
+def test_another_folder_is_told_by_its_missing_lists_with_where_to_ask(run: Run, tmp_path: Path) -> None:
+    root = ufpr_copy(tmp_path / "copy") / "periocularCropped"
+    lists = r"ufpr-periocular-open: list experimentalProtocol/open_world/train_fold1\.txt: not in .*Cropped"
+    with pytest.raises(InputError, match=rf"{lists} \(nor 11 more\); the data: .*give that folder as --root"):
+        run(protocol="ufpr-periocular-open", root=root, models=["halves"])
 
 
 def test_both_eyes_merged_have_fewer_comparisons_and_that_is_no_fault(run: Run, tmp_path: Path) -> None:
