@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from syper_data.errors import InputError, UsageError
-from syper_data.protocols.check import ProtocolCheck, open_checked
+from syper_data.protocols.check import Finding, ProtocolCheck, open_checked
 from syper_data.protocols.descriptor import find_descriptor
 from syper_data.protocols.protocol import Protocol
 
@@ -53,11 +53,11 @@ def open_for_benchmark(
         str(protocol), Path(root or "."), images=images, folds=folds or None, merged=merged
     )
     _require(check, allow_other_copy, _check_command(protocol, root, images))
-    places = ((images, "SOURCE"), (root, "DIR"), (None if root is None else Path(root).parent, "DIR"))
-    texts = [fault.text for fault in check.faults]
-    for place, word in places:
-        texts = [text if place is None else text.replace(f"{place}", word) for text in texts]
-    return Opened(opened, tuple(texts))
+    return Opened(opened, tuple(_said(fault) for fault in check.faults))
+
+
+def _said(fault: Finding) -> str:
+    return f"missing: {fault.text}" if fault.state == "missing" else fault.text
 
 
 def _check_command(protocol: str | Path, root: str | Path | None, images: str | Path | None) -> str:
@@ -76,15 +76,11 @@ def _require(check: ProtocolCheck, allow_other_copy: bool, command: str) -> None
     more = f" (and {len(check.faults) - 1} more)" if len(check.faults) > 1 else ""
     name = check.descriptor.name
     see = f"{command} lists all that is missing or wrong, and where to ask for it"
-    way = (
-        "" if hopeless else "; --allow-other-copy measures on it as it is, and says so wherever the figures stand"
-    )
-    said = f"missing: {faults[0].text}" if faults[0].state == "missing" else faults[0].text
-    raise InputError(
-        f"{name}: this copy can't be measured: {said}{more}; {see}"
-        if hopeless
-        else f"{name}: this is not the copy that the protocol expects: {faults[0].text}{more}; {see}{way}"
-    )
+    said = f"{_said(faults[0])}{more}; {see}"
+    if hopeless:
+        raise InputError(f"{name}: this copy can't be measured: {said}")
+    way = "--allow-other-copy measures on it as it is, and says so wherever the figures stand"
+    raise InputError(f"{name}: this is not the copy that the protocol expects: {said}; {way}")
 
 
 def _chosen(protocol: Protocol, folds: Sequence[str] | None) -> Protocol:

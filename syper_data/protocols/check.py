@@ -29,7 +29,7 @@ _SHOWN = 3
 @dataclass(frozen=True)
 class Finding:
     """One thing that was looked at: ``state`` is one of :data:`STATES`. Where it is ``hopeless``, nothing can be
-    measured on this copy, whatever is allowed."""
+    measured on this copy, whatever is allowed; the text of any other names no path of the machine."""
 
     state: str
     text: str
@@ -112,7 +112,7 @@ def open_checked(
             raise
         more = f" (nor {len(lost) - 1} more)" if len(lost) > 1 else ""
         asked = f"; the data: {' '.join(request.descriptor.ask.split())}" if request.descriptor.ask else ""
-        raise InputError(f"{request.descriptor.name}: {lost[0].text}{more}{asked}") from error
+        raise InputError(f"{request.root}: does not hold the {lost[0].text}{more}{asked}") from error
     check = ProtocolCheck(request.descriptor, tuple(_findings(request, reading)))
     return protocol_of(request, reading), check
 
@@ -132,7 +132,7 @@ def _lists(request: Request) -> Iterator[Finding]:
     for name, digest in request.descriptor.expects.lists.items():
         path = next((folder / n for n in name.split(" or ") if (folder / n).is_file()), None)
         if path is None:
-            yield Finding("missing", f"list {name}: not in {folder}")
+            yield Finding("missing", f"list {name}")
         elif digest is None:
             present += 1
         elif digest in (list_sha256(path), _unix_sha256(path)):

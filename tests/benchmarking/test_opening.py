@@ -88,15 +88,15 @@ def test_a_list_that_is_not_needed_but_missing_names_no_path_in_the_results(run:
     copy = ufpr_copy(tmp_path / "copy")
     (copy / UFPR_PAIRS_FILE).unlink()
     options = {"protocol": own_protocol(tmp_path), "root": copy, "models": ["halves"], "folds": ["2"]}
-    with pytest.raises(InputError, match=f"list {UFPR_PAIRS_FILE}: not in {copy}"):
+    with pytest.raises(InputError, match=f"protocol expects: missing: list {UFPR_PAIRS_FILE}; "):
         run(**options)
     done = run(**options, allow_other_copy=True)
-    assert done.results["protocol"]["differences"] == [f"list {UFPR_PAIRS_FILE}: not in DIR"]
+    assert done.results["protocol"]["differences"] == [f"missing: list {UFPR_PAIRS_FILE}"]
 
 
 def test_another_folder_is_told_by_its_missing_lists_with_where_to_ask(run: Run, tmp_path: Path) -> None:
     root = ufpr_copy(tmp_path / "copy") / "periocularCropped"
-    lists = r"ufpr-periocular-open: list experimentalProtocol/open_world/train_fold1\.txt: not in .*Cropped"
+    lists = r"Cropped: does not hold the list experimentalProtocol/open_world/train_fold1\.txt"
     with pytest.raises(InputError, match=rf"{lists} \(nor 11 more\); the data: .*give that folder as --root"):
         run(protocol="ufpr-periocular-open", root=root, models=["halves"])
 
