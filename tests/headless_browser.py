@@ -28,12 +28,13 @@ _SECONDS = 60.0
 
 @dataclass
 class Visit:
-    """What opening a page did: addresses asked for, console messages, widths in CSS pixels."""
+    """What opening a page did: addresses asked for, console messages, sizes in CSS pixels."""
 
     requests: list[str] = field(default_factory=list)
     console: list[str] = field(default_factory=list)
     scroll_width: int = 0
     client_width: int = 0
+    scroll_height: int = 0
 
 
 class Browser:
@@ -84,6 +85,7 @@ class Browser:
         found = Visit(
             scroll_width=self._evaluate("document.documentElement.scrollWidth"),
             client_width=self._evaluate("document.documentElement.clientWidth"),
+            scroll_height=self._evaluate("document.documentElement.scrollHeight"),
         )
         for event in self._events:
             values = event.get("params", {})

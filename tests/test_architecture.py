@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,25 @@ def test_a_room_imports_only_those_before_it(room: str) -> None:
         assert not wrong, f"{file.relative_to(REPOSITORY)} imports {sorted(wrong)}"
         if room in ("errors", "artifacts"):
             assert not imported(file)
+
+
+def test_no_module_imports_itself_by_a_detour() -> None:
+    """Also not where it is used, or for types alone: what two modules share has a file of its own."""
+    names = {
+        ".".join(p.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__"): p
+        for p in PACKAGE.rglob("*.py")
+    }
+    needs: dict[str, set[str]] = {}
+    for name, path in names.items():
+        found: set[str] = set()
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                parts = {f"{node.module}.{alias.name}" for alias in node.names}
+                found |= parts & set(names) or {node.module}
+        needs[name] = found & set(names) - {name, "syper_data"}  # the facade names everything, lazily
+    TopologicalSorter(needs).prepare()
 
 
 def test_no_module_is_longer_than_400_lines() -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from syper_data.benchmarking.contamination import require_new_people
+from syper_data.benchmarking.earlier import require_same_run
 from syper_data.benchmarking.measured import MeasuredFold, Settings, measure, measured, scores_file
 from syper_data.benchmarking.models import load_models
+from syper_data.benchmarking.opening import open_for_benchmark
 from syper_data.benchmarking.page import render_page
 from syper_data.benchmarking.results import (
     RESULTS,
@@ -26,24 +28,22 @@ from syper_data.dataset.atomic import remove_leftovers, write_atomically
 from syper_data.dataset.lock import folder_lock
 from syper_data.dataset.shards import file_sha256
 from syper_data.errors import InputError, UsageError
-from syper_data.protocols.descriptor import find_descriptor
 from syper_data.protocols.protocol import Fold, Pictures, Protocol
-from syper_data.protocols.reading import open_protocol
 
 PAGE = "report.html"
 SCORES = "scores-*.parquet"
-NO_DATA = "generated"  # the reader of protocols whose images are made when they are read
 
 Report = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class BenchmarkResult:
-    """Where the output is, and the content of its ``results.json``."""
+    """Where the output is, and the content of its ``results.json``; ``given`` says which model has which label."""
 
     path: Path
     results: dict[str, Any]
     shows_images: bool = False
+    given: Mapping[str, str] = field(default_factory=dict)
 
 
 def benchmark(
@@ -58,9 +58,11 @@ def benchmark(
     paper_compat: bool = False,
     compat_orientation: bool = False,
     allow_contaminated: bool = False,
+    allow_other_copy: bool = False,
     repeats: int = 500,
     seed: int = 0,
     show_images: bool = False,
+    replace: bool = False,
     cache: str | Path | None = None,
     report: Report | None = None,
 ) -> BenchmarkResult:
@@ -69,34 +71,42 @@ def benchmark(
 
     ``protocol`` is the name of a shipped one, a descriptor file, or an opened one; ``root`` is the user's copy of
     its data (one over generated images needs none), ``images`` where the images lie if elsewhere, ``folds`` the
-    names of those to run (default: all). ``merged`` counts both eyes of a person as one identity. A model is what
-    :func:`~syper_data.benchmarking.models.load_model` takes. ``paper_compat`` adds figures as published
-    repositories computed them. ``compat_orientation`` mirrors the input of ONNX files and functions, which do not
-    say what they were trained on. ``allow_contaminated`` also tests people whom a model was trained on, and says
-    so. Intervals come from ``repeats`` resamples of people, drawn from ``seed``. ``show_images`` shows the images
-    of the hardest pairs on the page. Vectors are kept in the folder ``cache`` (default: ``OUT.cache``), so a run
-    that was stopped continues.
+    names of those to run (default: all). The copy is looked at as ``protocol check`` does; ``allow_other_copy``
+    also measures on one that is not the expected one, and says so. ``merged`` counts both eyes of a person as one
+    identity. A model is what :func:`~syper_data.benchmarking.models.load_model` takes. ``paper_compat`` adds
+    figures as published repositories computed them. ``compat_orientation`` mirrors the input of ONNX files and
+    functions, which do not say what they were trained on. ``allow_contaminated`` also tests people whom a model
+    was trained on, and says so. Intervals come from ``repeats`` resamples of people, drawn from ``seed``.
+    ``show_images`` shows the images of the hardest pairs on the page. ``replace`` writes over another benchmark
+    that lies in ``out``; the same one is always written anew. Vectors are kept in the folder ``cache`` (default:
+    ``OUT.cache``), so a run that was stopped continues.
 
     ``report`` is called with images embedded and their number.
 
     Raises:
         UsageError: options out of range or that don't fit; a fold or a model that is not there.
-        InputError: data that is not the protocol's, a model that is no recognizer or knows the people.
+        InputError: data that is not the protocol's, a copy that lacks something, a model that is no recognizer or
+            knows the people; another benchmark lies in ``out``.
         LockedError: another run writes into ``out`` or the cache.
         OutputError: the disk is full or a folder read-only.
     """
     settings = Settings(repeats=repeats, seed=seed, paper_compat=paper_compat)
-    opened = _opened(protocol, root, images, folds, merged)
-    given = load_models(models)
-    if compat_orientation and all(getattr(model, "says_orientation", True) for model in given.values()):
-        raise UsageError(
-            "--compat-orientation is for ONNX files and functions; these models say their own orientation"
-        )
-    found = require_new_people(given, opened.folds, allow_contaminated=allow_contaminated)
     target = Path(out)
     vectors_at = Path(cache) if cache is not None else Path(f"{out}.cache")
-    with folder_lock(target):
+    with folder_lock(target, forget=True):
         remove_leftovers(target)
+        copy = open_for_benchmark(
+            protocol, root=root, images=images, folds=folds, merged=merged, allow_other_copy=allow_other_copy
+        )
+        opened, given = copy.protocol, load_models(models)
+        if compat_orientation and all(getattr(model, "says_orientation", True) for model in given.values()):
+            raise UsageError(
+                "--compat-orientation is for ONNX files and functions; these models say their own orientation"
+            )
+        found = require_new_people(given, opened.folds, allow_contaminated=allow_contaminated)
+        about = protocol_record(opened, copy.differences)
+        if not replace:
+            require_same_run(target, about, given, compat_orientation=compat_orientation)
         names = list(dict.fromkeys(name for fold in opened.folds for name in fold.images))
         acquired = embed_images(
             opened.pictures, names, given, cache=vectors_at, compat_orientation=compat_orientation, report=report
@@ -106,7 +116,7 @@ def benchmark(
             for fold in opened.folds
         ]
         content = {
-            "protocol": protocol_record(opened, opened.folds),
+            "protocol": about,
             "images": images_record(acquired),
             "models": [
                 model_record(label, model, acquired.vectors[label], found[label], opened)
@@ -120,11 +130,12 @@ def benchmark(
                 "merged": merged,
                 "compat_orientation": compat_orientation,
                 "allow_contaminated": allow_contaminated,
+                "allow_other_copy": allow_other_copy,
             },
         }
         kept = _write_scores(target, done)
         written = _write(target, content, done, kept, opened.pictures if show_images else None)
-    return BenchmarkResult(target, written, show_images)
+    return BenchmarkResult(target, written, show_images, dict(zip(given, map(str, models), strict=True)))
 
 
 def rescore(path: str | Path) -> BenchmarkResult:
@@ -168,32 +179,6 @@ def _scores(folder: Path, name: str, sha256: str | None, labels: Sequence[str]) 
     if set(scores) != set(labels):
         raise InputError(f"{path}: holds scores of {', '.join(scores)}, {RESULTS} lists {', '.join(labels)}")
     return fold, {label: scores[label] for label in labels}
-
-
-def _opened(
-    protocol: str | Path | Protocol,
-    root: str | Path | None,
-    images: str | Path | None,
-    folds: Sequence[str] | None,
-    merged: bool,
-) -> Protocol:
-    if not isinstance(protocol, Protocol):
-        if root is None and find_descriptor(protocol).reader != NO_DATA:
-            raise UsageError(f"--root: where is your copy of the data of {protocol}?")
-        return open_protocol(str(protocol), Path(root or "."), images=images, folds=folds or None, merged=merged)
-    if root is not None or images is not None or merged:
-        raise UsageError("root, images and merged belong to a protocol's name; an opened one has its own")
-    if not folds:
-        return protocol
-    known = {fold.name: fold for fold in protocol.folds}
-    strange = [name for name in folds if name not in known]
-    if strange:
-        raise UsageError(f"--folds {strange[0]}: the protocol {protocol.name} has {', '.join(known)}")
-    chosen = tuple(known[name] for name in dict.fromkeys(folds))
-    return Protocol(
-        protocol.name, protocol.dataset, protocol.subset, chosen, protocol.pictures, protocol.spectrum,
-        protocol.notes, protocol.source_files,
-    )  # fmt: skip
 
 
 def _write_scores(folder: Path, done: Sequence[MeasuredFold]) -> dict[str, str | None]:

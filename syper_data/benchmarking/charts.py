@@ -35,7 +35,7 @@ def det_chart(figures: Mapping[str, Any], labels: Sequence[str], title: str) -> 
             top = HIGHEST if fnmr[drawn].max() > WIDEST else top
     if not any(len(line.x) for line in lines):
         return None
-    x, y = rate_axis("FMR", max(1e-7, first), WIDEST), rate_axis("FNMR", max(1e-7, floor), top)
+    x, y = rate_axis("FMR", max(1e-7, first), WIDEST, apart=0.11), rate_axis("FNMR", max(1e-7, floor), top)
     return line_chart(lines, x, y, title, even=True)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from syper_data.benchmarking.models import Model
+from syper_data.benchmarking.model import Model
 from syper_data.errors import InputError
 from syper_data.protocols.protocol import Fold
 from syper_data.recognition.recognizer_file import knows

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from syper_data.benchmarking.models import Pixels, Vectors, key_of
+from syper_data.benchmarking.model import Pixels, Vectors, key_of
 from syper_data.dataset.shards import file_sha256
 from syper_data.errors import InputError
 from syper_data.imaging.source import SourceImage
@@ -21,7 +21,7 @@ from syper_data.recognition.recognizer_file import RecognizerFile, read_recogniz
 
 
 class EmbeddingsModel:
-    """See the module. Whom the recognizer was trained on is known where it is a bundled one."""
+    """See the module. Whom the recognizer was trained on stands in the file, or it is a bundled one."""
 
     kind, cacheable = "embeddings", False
 
@@ -34,10 +34,13 @@ class EmbeddingsModel:
         self._path, self._made = path, Embeddings.read(path)
         self.name, self.sha256 = f"{path.stem} ({self._made.embedder_name})", file_sha256(path)
         self.embedder_sha256 = self._made.embedder_sha256
-        recognizer = _bundled(self.embedder_sha256)
-        self.identities = frozenset[str]() if recognizer is None else recognizer.identities
-        self.identities_known = recognizer is not None and recognizer.identities_known
-        self.spectrum = None if recognizer is None else recognizer.spectrum
+        known, spectrum = self._made.identities, self._made.spectrum
+        recognizer = _bundled(self.embedder_sha256) if known is None else None  # older files don't say it
+        if recognizer is not None:
+            known = recognizer.identities if recognizer.identities_known else None
+            spectrum = recognizer.spectrum
+        self.identities, self.identities_known = known or frozenset[str](), known is not None
+        self.spectrum = spectrum
         table = self._made.table
         sides, names = table["side"].to_pylist(), table["source_id"].to_pylist()
         self._by_pixels: dict[bytes, int] = {}

@@ -8,16 +8,19 @@ from dataclasses import dataclass
 
 from syper_data.benchmarking.figures import FoldFigures
 from syper_data.errors import UsageError
+from syper_data.metrics.error_rates import RULE_OF_3, RULE_OF_30
 
 
 @dataclass(frozen=True)
 class OverFolds:
     """``deviation`` is the sample standard deviation over ``n`` folds (None for one); folds share people
-    and so are not independent: it is no standard error."""
+    and so are not independent: it is no standard error. ``support`` is the weakest of the folds that give the
+    figure (:func:`syper_data.metrics.error_rates.support`), None where the figure has no target rate."""
 
     mean: float
     deviation: float | None
     n: int
+    support: str | None = None
 
 
 def over_folds(figures: Sequence[FoldFigures]) -> dict[str, OverFolds]:
@@ -26,13 +29,28 @@ def over_folds(figures: Sequence[FoldFigures]) -> dict[str, OverFolds]:
     if not figures:
         raise UsageError("no fold was measured")
     values: dict[str, list[float]] = {}
+    supports: dict[str, set[str]] = {}
     for fold in figures:
+        support = _supports(fold)
         for name, value in fold_values(fold).items():
             values.setdefault(name, []).append(value)
-    return {
-        name: OverFolds(statistics.fmean(found), statistics.stdev(found) if len(found) > 1 else None, len(found))
-        for name, found in values.items()
-    }
+            if name in support:
+                supports.setdefault(name, set()).add(support[name])
+    return {name: _over(found, supports.get(name)) for name, found in values.items()}
+
+
+def _over(found: Sequence[float], supports: set[str] | None) -> OverFolds:
+    deviation = statistics.stdev(found) if len(found) > 1 else None
+    weakest = None if supports is None else RULE_OF_3 if RULE_OF_3 in supports else RULE_OF_30
+    return OverFolds(statistics.fmean(found), deviation, len(found), weakest)
+
+
+def _supports(figures: FoldFigures) -> dict[str, str]:
+    """Which rule supports each of a fold's figures at a target rate."""
+    found = {f"fnmr@{a.point.target:g}": a.point.support for a in figures.verification.at}
+    if figures.identification is not None:
+        found |= {f"fnir@{a.target:g}": a.support for a in figures.identification.at}
+    return found
 
 
 def fold_values(figures: FoldFigures) -> dict[str, float]:

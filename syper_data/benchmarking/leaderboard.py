@@ -19,7 +19,7 @@ import yaml
 from syper_data.benchmarking.benchmark import benchmark
 from syper_data.benchmarking.results import RESULTS, read_results, to_text
 from syper_data.benchmarking.shown import Figure, figures_of
-from syper_data.benchmarking.summary import command, over_text
+from syper_data.benchmarking.summary import command, mark_legend, over_text, remarks
 from syper_data.dataset.atomic import write_atomically
 from syper_data.dataset.lock import folder_lock
 from syper_data.errors import InputError, UsageError
@@ -59,8 +59,9 @@ def leaderboard(
 
     Raises:
         UsageError: a protocol that is on no board.
-        InputError: boards or entries that are damaged, a folder without results, or a model that was trained on
-            the people it was tested on. LockedError, OutputError: see ``benchmark``.
+        InputError: boards or entries that are damaged, a folder without results, a model that was trained on the
+            people it was tested on, or another model of the same name.
+        LockedError, OutputError: see ``benchmark``.
     """
     target = Path(path)
     wanted = dict(run or {})
@@ -75,11 +76,11 @@ def leaderboard(
             board = boards[name]
             done = benchmark(
                 protocol=name, models=board.models, root=root, folds=board.folds or None, out=folder / name,
-                cache=folder / "cache", report=report,
+                replace=True, cache=folder / "cache", report=report,
             )  # fmt: skip
             measured.append((done.path, done.results))
         fresh = [entry for where, results in measured for entry in _entries(where, results)]
-        files = {entry_file(entry): entry for entry in fresh}
+        files = _by_file(target, fresh)
         found = _ordered(target, [*_kept(target, files), *files.values()])
         for name, entry in files.items():
             write_atomically(target / name, to_text(entry))
@@ -159,8 +160,36 @@ def entry_file(entry: Mapping[str, Any]) -> str:
     return "/".join(parts) + ".json"
 
 
+def _by_file(folder: Path, fresh: Sequence[Entry]) -> dict[str, Entry]:
+    """Fresh entries by their files.
+
+    Raises:
+        InputError: one would take the place of another model's that has the same name.
+    """
+    files: dict[str, Entry] = {}
+    for entry in fresh:
+        name, sha256 = entry_file(entry), entry["model"]["sha256"]
+        there = files.get(name, {}).get("model", {}).get("sha256") or _sha256_in(folder / name)
+        if there not in (None, sha256):
+            both = f"SHA-256 {there[:12]}, now {str(sha256)[:12]}"
+            raise InputError(
+                f"{folder / name}: is of another model called {entry['model']['label']} ({both}); give one of "
+                "them another name, or remove this file if it is out of date"
+            )
+        files[name] = entry
+    return files
+
+
+def _sha256_in(path: Path) -> str | None:
+    """The digest of the model that an entry is of; None where there is none, or it is damaged."""
+    try:
+        return str(json.loads(path.read_bytes())["model"]["sha256"])
+    except (ValueError, KeyError, TypeError, OSError, RecursionError):
+        return None
+
+
 def read_entries(folder: Path) -> list[Entry]:
-    """All entries, by protocol, then EER.
+    """All entries, by protocol, then EER; those of models whose training people are unknown last.
 
     Raises:
         InputError: one of them is damaged or of another version, or those of a protocol are of different data.
@@ -189,7 +218,21 @@ def _kept(folder: Path, replaced: Collection[str]) -> list[Entry]:
 
 def _ordered(folder: Path, entries: Sequence[Entry]) -> list[Entry]:
     _require_one_copy(folder, entries)
-    return sorted(entries, key=lambda e: (e["protocol"]["name"], e["summary"]["eer"]["mean"], e["model"]["label"]))
+    return sorted(entries, key=_rank)
+
+
+def _rank(entry: Entry) -> tuple[Any, ...]:
+    """By protocol; models that nobody could check for known people come last, whatever their EER."""
+    return (
+        entry["protocol"]["name"], not people_checked(entry), entry["summary"]["eer"]["mean"],
+        entry["model"]["label"],
+    )  # fmt: skip
+
+
+def people_checked(entry: Mapping[str, Any]) -> bool:
+    """Whether it is known that the model was trained on none of the people it was tested on."""
+    model = entry["model"]
+    return bool(model.get("people_checked", model["identities_known"]))
 
 
 def _require_one_copy(folder: Path, entries: Iterable[Entry]) -> None:
@@ -209,7 +252,9 @@ def render_leaderboard(entries: Iterable[Mapping[str, Any]]) -> str:
     by_protocol: dict[str, list[Mapping[str, Any]]] = {}
     for entry in entries:
         by_protocol.setdefault(str(entry["protocol"]["name"]), []).append(entry)
-    return render_template(TEMPLATE, boards=[_board(group) for group in by_protocol.values()])
+    boards = [_board(group) for group in by_protocol.values()]
+    legend = mark_legend(cell for board in boards for _, cells in board["rows"] for cell in cells)
+    return render_template(TEMPLATE, boards=boards, legend=legend)
 
 
 def _figures(figures: Mapping[str, Any]) -> dict[str, Any]:
@@ -227,8 +272,9 @@ def _board(group: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "several": len(folds) > 1,
         "columns": [name for _, name in columns],
         "rows": [_row(entry, [key for key, _ in columns]) for entry in group],
+        "unchecked": [str(entry["model"]["label"]) for entry in group if not people_checked(entry)],
         "folds": [{k: fold[k] if k in ("name", "sha256") else count(fold[k]) for k in fold} for fold in folds],
-        "labels": [(entry["model"]["label"], text) for entry in group for text in entry["model"]["labels"]],
+        "labels": list(dict.fromkeys(pair for entry in group for pair in _remarks(entry))),
         "entries": [entry_file(entry) for entry in group],
         "commands": list(
             dict.fromkeys(" ".join(str(entry["command"]).replace("`", "").split()) for entry in group)
@@ -236,6 +282,10 @@ def _board(group: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "failures": sum(entry["images"]["failures"] for entry in group[:1]),
         "distinct": count(first["images"]["distinct"]),
     }
+
+
+def _remarks(entry: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    return remarks({**entry, "models": [entry["model"]]})
 
 
 def _columns(group: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from syper_data.benchmarking.figures import FoldFigures, blocked_figures, figures
 from syper_data.benchmarking.hardest import hardest
-from syper_data.benchmarking.models import Vectors
+from syper_data.benchmarking.model import Vectors
 from syper_data.benchmarking.paired import paired_difference
 from syper_data.benchmarking.scoring import MOST, FoldScores, score_fold
 from syper_data.errors import UsageError

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from syper_data.benchmarking.models import BLOCK, Pixels, Vectors, oriented, unit_vectors
+from syper_data.benchmarking.model import BLOCK, Pixels, Vectors, oriented, unit_vectors
 from syper_data.errors import InputError, MissingExtraError, SyperError
 from syper_data.imaging.pixels import resize
 from syper_data.recognition.embedder import RESIZE_FILTER

@@ -12,9 +12,20 @@ from typing import Any
 from markupsafe import Markup
 
 from syper_data.benchmarking.charts import cmc_chart, det_chart, scores_chart
-from syper_data.benchmarking.shown import figures_of, plain, target_text
-from syper_data.benchmarking.summary import Row, command, difference_text, headline, shortened, summary_rows
+from syper_data.benchmarking.made import made_rows
+from syper_data.benchmarking.shown import LEGEND, figures_of, plain, target_text
+from syper_data.benchmarking.summary import (
+    Row,
+    command,
+    difference_text,
+    fold_rows,
+    headline,
+    remarks,
+    shortened,
+    summary_rows,
+)
 from syper_data.imaging.source import SourceImage, Unreadable
+from syper_data.metrics.error_rates import NONE
 from syper_data.protocols.protocol import Pictures
 from syper_data.rendering.curves import STYLE, legend
 from syper_data.rendering.numbers import count, counted
@@ -78,13 +89,15 @@ def render_page(results: Results, pictures: Pictures | None = None) -> str:
         labels=labels,
         legend=legend(labels),
         headline=headline(results),
-        warnings=[(m["label"], text) for m in results["models"] for text in m["labels"]],
+        mark=LEGEND,
+        warnings=list(remarks(results)),
         failures=results["images"]["failures"],
         distinct=count(results["images"]["distinct"]),
         several=len(results["folds"]) > 1,
         summary=shortened(summary_rows(results)),
+        folds=list(fold_rows(results)) if len(results["folds"]) > 1 else [],
         sections=[_section(results, fold, labels, tiles) for fold in results["folds"]],
-        made=list(_made_rows(results)),
+        made=list(made_rows(results)),
         command=command(results),
         shows_images=pictures is not None,
     )
@@ -103,7 +116,7 @@ def _section(
         ("People", count(about["people"])),
         ("Mated comparisons", count(about["mated"])),
         ("Non-mated comparisons", count(about["nonmated"])),
-        ("of them of different pairs of identities", count(verification["independent"])),
+        ("Independent ones: distinct pairs of identities", count(verification["independent"])),
     ]
     searched = figures[labels[0]]["identification"]
     if searched is not None:
@@ -120,9 +133,17 @@ def _section(
         cmc=cmc_chart(figures, labels, f"CMC of fold {fold['name']}"),
         models=[_model(fold, label, tiles) for label in labels],
         differences=[difference_text(entry) for entry in fold["differences"]],
-        support=[str(entry["point"]["note"]) for entry in verification["at"]],
+        support=list(_support(verification["at"])),
         compat=_compat(figures, labels),
     )
+
+
+def _support(points: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What the counts carry, down to the first rate that they don't; they carry none below it either."""
+    for entry in points:
+        yield str(entry["point"]["note"])
+        if entry["point"]["support"] == NONE:
+            return
 
 
 def _model(fold: Mapping[str, Any], label: str, tiles: Mapping[str, str]) -> ModelSection:
@@ -187,22 +208,3 @@ def _tiles(results: Results, pictures: Pictures) -> dict[str, str]:
 def _tile(image: SourceImage) -> str:
     side = min(TILE, len(image.pixels))
     return data_uri(encode_sheet(contact_sheet([image.pixels], 1, side), "JPEG"), "image/jpeg")
-
-
-def _made_rows(results: Results) -> Iterator[tuple[str, str]]:
-    protocol = results["protocol"]
-    yield "Protocol", ", ".join(str(protocol[k]) for k in ("name", "dataset", "subset") if protocol[k])
-    for fold in protocol["folds"]:
-        yield f"Fold {fold['name']}, SHA-256", fold["sha256"]
-    for name, digest in protocol["source_files"].items():
-        yield f"List {name}, SHA-256", digest
-    yield "Images, SHA-256 of names and pixels", results["images"]["sha256"]
-    for model in results["models"]:
-        yield f"Model {model['label']}, SHA-256", f"{model['sha256']} ({model['kind']}, {model['dim']} values)"
-    for name in ("settings", "environment"):
-        yield name.capitalize(), ", ".join(f"{k.replace('_', ' ')} {_word(v)}" for k, v in results[name].items())
-    yield "Toolkit", str(results["toolkit"])
-
-
-def _word(value: Any) -> str:
-    return ("no", "yes")[value] if isinstance(value, bool) else str(value)

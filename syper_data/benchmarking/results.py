@@ -18,7 +18,7 @@ import syper_data
 from syper_data.benchmarking.contamination import Contamination
 from syper_data.benchmarking.folds import over_folds
 from syper_data.benchmarking.measured import MeasuredFold
-from syper_data.benchmarking.models import Model
+from syper_data.benchmarking.model import Model
 from syper_data.benchmarking.vectors import Acquired
 from syper_data.errors import InputError
 from syper_data.metrics.record import json_ready
@@ -29,8 +29,8 @@ RESULTS = "results.json"
 _NUMBERS = re.compile(r"\[\n\s*-?\d[-+.\deE,\snul]*\]")
 
 
-def protocol_record(protocol: Protocol, folds: Sequence[Fold]) -> dict[str, Any]:
-    """The protocol as it was read."""
+def protocol_record(protocol: Protocol, differences: Sequence[str] | None) -> dict[str, Any]:
+    """The protocol as it was read, and in what the user's copy is not the expected one (None: nobody looked)."""
     return {
         "name": protocol.name,
         "dataset": protocol.dataset,
@@ -38,7 +38,8 @@ def protocol_record(protocol: Protocol, folds: Sequence[Fold]) -> dict[str, Any]
         "spectrum": protocol.spectrum,
         "notes": list(protocol.notes),
         "source_files": dict(sorted(protocol.source_files.items())),
-        "folds": [_fold_record(fold) for fold in folds],
+        "differences": None if differences is None else list(differences),
+        "folds": [_fold_record(fold) for fold in protocol.folds],
     }
 
 
@@ -69,6 +70,7 @@ def model_record(
         "dim": int(vectors.shape[1]),
         "spectrum": model.spectrum,
         "identities_known": bool(model.identities_known),
+        "people_checked": bool(model.identities_known) and all(entry.named for entry in found),
         "trained_on": {entry.fold: entry.trained_on for entry in found},
         "labels": [*model_labels(model, found, protocol.spectrum), *getattr(model, "notes", ())],
     }

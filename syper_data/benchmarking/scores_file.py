@@ -66,7 +66,8 @@ def read_scores(path: str | Path) -> tuple[Fold, dict[str, FoldScores]]:
     """The fold, its comparisons listed, and each model's scores.
 
     Raises:
-        InputError: not such a file, a damaged one, or one whose columns don't fit its record.
+        InputError: not such a file, a damaged one, one whose columns don't fit its record, or whose fold is not
+            the one whose digest it holds.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -90,6 +91,11 @@ def read_scores(path: str | Path) -> tuple[Fold, dict[str, FoldScores]]:
             raise
         raise InputError(f"{path}: is not a file of scores that write_scores made: {error}") from None
     _check(path, fold, found)
+    if record["fold"].get("sha256") != fold.sha256():
+        raise InputError(
+            f"{path}: what it holds of fold {fold.name} does not have the digest that it names: it was changed; "
+            "run the benchmark again, which reuses its vectors"
+        )
     return fold, found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from syper_data.benchmarking.shown import figures_of, plain
+from syper_data.benchmarking.shown import LEGEND, MARK, figures_of, marked, plain
 
 Results = Mapping[str, Any]
 Row = tuple[str, list[str]]
@@ -25,6 +25,16 @@ def summary_rows(results: Results) -> Iterator[Row]:
             yield first.name, [over_text(results["summary"][m].get(key), len(folds), first.unit) for m in labels]
 
 
+def fold_rows(results: Results) -> Iterator[tuple[str, str, list[str]]]:
+    """Of each fold its name, what it rests on, and each model's EER with its interval."""
+    labels = [str(model["label"]) for model in results["models"]]
+    for about, fold in zip(results["protocol"]["folds"], results["folds"], strict=True):
+        rests = (
+            f"{about['people']:,} people, {about['mated']:,} mated and {about['nonmated']:,} non-mated comparisons"
+        )
+        yield str(fold["name"]), rests, [figures_of(fold["figures"][label])["eer"].text for label in labels]
+
+
 def over_text(entry: Mapping[str, Any] | None, folds: int, unit: str) -> str:
     """Mean and deviation over folds: ``5.90 % ± 0.31``."""
     if entry is None:
@@ -34,7 +44,22 @@ def over_text(entry: Mapping[str, Any] | None, folds: int, unit: str) -> str:
     text = plain(entry["mean"], unit)
     if entry["deviation"] is not None:
         text += " ± " + plain(entry["deviation"], unit).removesuffix("\xa0%")
+    text = marked(text, entry.get("support"))
     return text if entry["n"] == folds else f"{text} ({entry['n']} of {folds} folds)"
+
+
+def remarks(results: Results) -> Iterator[tuple[str, str]]:
+    """What must be said wherever figures stand: of the protocol's copy, and of each model."""
+    for text in results["protocol"].get("differences") or ():
+        yield str(results["protocol"]["name"]), f"measured on a copy that is not the expected one: {text}"
+    for model in results["models"]:
+        for text in model["labels"]:
+            yield str(model["label"]), str(text)
+
+
+def mark_legend(cells: Iterable[str]) -> str | None:
+    """What the mark on a figure means, where one of these cells has it."""
+    return LEGEND if any(MARK in cell for cell in cells) else None
 
 
 def shortened(rows: Iterable[Row]) -> list[Row]:
@@ -63,13 +88,16 @@ def headline(results: Results) -> str:
             if entry["figure"] == "eer" and best in entry["models"] and _winner(entry) == best:
                 ahead[next(m for m in entry["models"] if m != best)] += 1
     said = f"Lowest EER: {best}, {cells[labels.index(best)]}."
-    where = "" if len(folds) == 1 else " in every fold"
     unsure = [label for label, n in ahead.items() if n < len(folds)]
     if not any(fold["differences"] for fold in folds):
         return said
     if not unsure:
+        where = "" if len(folds) == 1 else " in every fold"
         return f"{said} Its lead over each other model is more than chance explains{where}."
-    return f"{said} Its lead over {' and '.join(unsure)} is not more than chance explains{where}."
+    if len(folds) == 1:
+        return f"{said} Its lead over {' and '.join(unsure)} is not more than chance explains."
+    often = [f"over {label} is more than chance explains in {ahead[label] or 'none'}" for label in unsure]
+    return f"{said} Its lead {', '.join(often)} of {len(folds)} folds."
 
 
 def difference_text(entry: Mapping[str, Any]) -> str:
@@ -98,8 +126,8 @@ def command(results: Results) -> str:
         f"--model {model['name'] if model['kind'] == 'recognizer' else 'FILE'}" for model in results["models"]
     ]
     words += [f"--folds {name}" for name in settings["folds"] or ()]
-    for name in ("merged", "paper_compat", "compat_orientation", "allow_contaminated"):
-        words += ["--" + name.replace("_", "-")] if settings[name] else []
+    for name in ("merged", "paper_compat", "compat_orientation", "allow_contaminated", "allow_other_copy"):
+        words += ["--" + name.replace("_", "-")] if settings.get(name) else []
     words += [f"--repeats {settings['repeats']}", f"--seed {settings['seed']}", "--out OUT"]
     return " ".join(words)
 

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from syper_data.benchmarking.models import BLOCK, Finder, Model, Pixels, Vectors, key_of
+from syper_data.benchmarking.model import BLOCK, Finder, Model, Pixels, Vectors, key_of
 from syper_data.dataset.atomic import remove_leftovers
 from syper_data.dataset.lock import folder_lock
 from syper_data.errors import InputError, SyperError

@@ -39,9 +39,15 @@ _PATH = click.Path(path_type=Path)
     is_flag=True,
     help="Also test people whom a model was trained on; the results say so.",
 )
+@click.option(
+    "--allow-other-copy",
+    is_flag=True,
+    help="Also measure on a copy that is not the one the protocol expects; the results say so.",
+)
 @click.option("--repeats", type=int, default=500, show_default=True, help="Resamples of people for intervals.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the resamples.")
 @click.option("--show-images", is_flag=True, help="Show the images of the hardest pairs on the page.")
+@click.option("--replace", is_flag=True, help="Write over another benchmark that lies in --out.")
 @click.option("--cache", type=_PATH, metavar="FOLDER", help="Where vectors are kept (default: OUT.cache).")
 @click.option("--out", required=True, type=_PATH, metavar="DIR", help="The folder to write.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")

@@ -29,7 +29,7 @@ def command(
     path: Path, run: tuple[str, ...], add: tuple[Path, ...], page: Path | None, work: Path | None, quiet: bool
 ) -> None:
     """Keep an entry for every model and protocol in RESULTS: figures, counts, digests and the command."""
-    from syper_data.benchmarking.leaderboard import leaderboard
+    from syper_data.benchmarking.leaderboard import leaderboard, people_checked
     from syper_data.cli.progress import ProgressLine
 
     parts = [given.partition("=") for given in run]
@@ -40,6 +40,7 @@ def command(
         return
     for entry in entries:
         eer = entry["summary"]["eer"]["mean"]
-        click.echo(f"{entry['protocol']['name']}: {entry['model']['label']}: EER {100 * eer:.2f} %")
+        doubt = "" if people_checked(entry) else " (may have been trained on these people: nobody can tell)"
+        click.echo(f"{entry['protocol']['name']}: {entry['model']['label']}: EER {100 * eer:.2f} %{doubt}")
     if page is not None:
         click.echo(f"{page}: entries: {len(entries)}")

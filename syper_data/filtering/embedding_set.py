@@ -132,10 +132,7 @@ class EmbeddingSet:
             InputError: no file of embeddings, or an empty one.
         """
         if isinstance(given, Embeddings):
-            header = EmbeddingsHeader(
-                len(given), given.dim, given.embedder_name, given.embedder_sha256, given.unreadable
-            )
-            found = cls(ArrayBlocks(given.vectors, f"{role} embeddings"), given.table, header, role)
+            found = cls(ArrayBlocks(given.vectors, f"{role} embeddings"), given.table, given.header, role)
         else:
             path = Path(given)
             header = read_header(path)

@@ -25,6 +25,7 @@ from syper_data.imaging.tables import ArrowPart, ParquetPart, TablePart
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 METADATA_COLUMNS = ("subject", "side", "spectrum", "sample", "source_id")
 KEY_COLUMNS = ("seed", "label")
+MASKED = "masked"  # whether something hides a part of the eye or face; ``occlude`` writes it
 SIDES = ("image_left", "image_right")
 
 
@@ -60,7 +61,8 @@ class Unreadable:
 
 @dataclass(frozen=True)
 class Labels:
-    """What a source says of an entry without decoding it; the fields are those of :class:`SourceImage`."""
+    """What a source says of an entry without decoding it; the fields are those of :class:`SourceImage`, and
+    ``masked`` as a table's column of that name has it."""
 
     source_id: str
     subject: str | None = None
@@ -70,6 +72,8 @@ class Labels:
     seed: int | None = None
     label: int | None = None
     name: str | None = None
+    where: str = ""
+    masked: object = None
 
 
 Entry = SourceImage | Unreadable
@@ -164,18 +168,26 @@ class ImageSource:
         Raises:
             InputError: a table is damaged.
         """
-        found = [Labels(str(p.relative_to(self.root)), name=p.name) for p in self.pictures]
+        names = [p.relative_to(self.root).as_posix() for p in self.pictures]
+        found = [Labels(name, name=p.name, where=name) for name, p in zip(names, self.pictures, strict=True)]
         for part in self.tables:
-            if part.damage is not None:
-                raise InputError(part.damage)
-            present = self._present(part)
-            image = present.pop("image", None)
-            for row, values in enumerate(part.labels(sorted(set(present.values())), image)):
-                meta = _metadata(values, present)
-                source_id = meta.pop("source_id", None) or f"{part.name}#{row}"
-                meta |= {ours: _whole(values[present[ours]]) for ours in KEY_COLUMNS if ours in present}
-                name = None if image is None else values[image]
-                found.append(Labels(source_id, name=name, **meta))
+            found += self.labels_in(part)
+        return found
+
+    def labels_in(self, part: TablePart) -> list[Labels]:
+        """:meth:`labels` of one of ``tables``."""
+        if part.damage is not None:
+            raise InputError(part.damage)
+        present = self._present(part, MASKED)
+        image = present.pop("image", None)
+        found = []
+        for row, values in enumerate(part.labels(sorted(set(present.values())), image)):
+            meta = _metadata(values, present)
+            source_id = meta.pop("source_id", None) or f"{part.name}#{row}"
+            meta |= {ours: _whole(values[present[ours]]) for ours in KEY_COLUMNS if ours in present}
+            name = None if image is None else values[image]
+            masked = values[present[MASKED]] if MASKED in present else None
+            found.append(Labels(source_id, name=name, where=f"{part.name}, row {row}", masked=masked, **meta))
         return found
 
     def take(self, rows: Sequence[int]) -> Iterator[Entry]:
@@ -202,9 +214,10 @@ class ImageSource:
             for lost in rows[done:]:
                 yield Unreadable(f"{part.where}, row {lost}", f"{part.name}#{lost}", str(error))
 
-    def _present(self, part: TablePart) -> dict[str, str]:
+    def _present(self, part: TablePart, *more: str) -> dict[str, str]:
         """Our names of the columns that a table has, and its own."""
-        wanted = {ours: self.columns.get(ours, ours) for ours in ("image", *METADATA_COLUMNS, *KEY_COLUMNS)}
+        ours_all = ("image", *METADATA_COLUMNS, *KEY_COLUMNS, *more)
+        wanted = {ours: self.columns.get(ours, ours) for ours in ours_all}
         return {ours: theirs for ours, theirs in wanted.items() if theirs in part.names}
 
     def _picture(self, path: Path) -> Entry:

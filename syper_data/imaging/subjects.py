@@ -10,12 +10,14 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from syper_data.errors import InputError, UsageError
 from syper_data.imaging.holdout import T
-from syper_data.imaging.source import SIDES, SourceImage
+from syper_data.imaging.source import SIDES, Labels, SourceImage
 
 HALVES = (0, 1)
+Named = TypeVar("Named", SourceImage, Labels)
 
 _MOST_SHOWN = 60  # characters of a line in a message
 
@@ -80,7 +82,7 @@ def one_half(images: Iterable[T], half: int) -> Iterator[T]:
     return (image for image in images if half_of(_subject(image)) == half)
 
 
-def by_folder(images: Iterable[SourceImage]) -> Iterator[SourceImage]:
+def by_folder(images: Iterable[Named]) -> Iterator[Named]:
     """Pictures in folders, one folder a subject: ``001/a.png`` is of subject 001.
 
     A folder below it may name the side: ``001/image_right/a.png``. Images that name a subject already, and those

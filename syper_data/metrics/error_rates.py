@@ -136,7 +136,10 @@ class Scores:
         return float((weights * (lower + not_higher)).sum() / 2 / (weights.sum() * below[-1]))
 
     def d_prime(self, above: float = -math.inf) -> float:
-        """|m1 - m2| / sqrt((v1 + v2) / 2) of the scores > ``above`` (variances over n); NaN without any."""
+        """(m1 - m2) / sqrt((v1 + v2) / 2) of mated (1) and non-mated (2) scores > ``above``, variances over n.
+
+        Below zero where mated scores are the lower ones; infinite where nothing spreads, NaN without any score.
+        """
         origin, moments = float(self.mated.mean()), []
         for scores, below in zip((self.mated, self.nonmated), self._below, strict=True):
             weights, x = np.diff(below) * (scores > above), scores - origin
@@ -186,15 +189,15 @@ def crossing(fmr_before: float, fnmr_before: float, fmr: float, fnmr: float) -> 
 
 
 def d_prime_of(mated: Floats, nonmated: Floats) -> float:
-    """d' from the sums of powers 0, 1, 2 of each set's scores, measured from one origin."""
+    """d' with its sign from the sums of powers 0, 1, 2 of each set's scores, measured from one origin."""
     if mated[0] <= 0 or nonmated[0] <= 0:
         return math.nan
     means = [x[1] / x[0] for x in (mated, nonmated)]
     variances = [max(0.0, x[2] / x[0] - m * m) for x, m in zip((mated, nonmated), means, strict=True)]
     spread = math.sqrt(sum(variances) / 2)
     if spread <= 1e-7 * max(map(abs, means)):  # what is left is rounding
-        return math.inf if not math.isclose(*means, rel_tol=1e-7) else 0.0
-    return float(abs(means[0] - means[1]) / spread)
+        return 0.0 if math.isclose(*means, rel_tol=1e-7) else math.copysign(math.inf, means[0] - means[1])
+    return float((means[0] - means[1]) / spread)
 
 
 def support(target: float, independent: int) -> tuple[str, str]:
@@ -205,16 +208,19 @@ def support(target: float, independent: int) -> tuple[str, str]:
     errors the true rate is within 30 % of the observed one at 90 %, so N >= 30 / target.
     """
     trials = independent * target * (1 + 1e-12)
+    rate = f"an FMR of {100 * target:g} %"
     if trials >= 30:
-        return RULE_OF_30, f"{independent} independent comparisons: at least 30 errors are expected (rule of 30)"
+        return RULE_OF_30, (
+            f"{independent:,} independent comparisons carry {rate}: at least 30 errors are expected (rule of 30)"
+        )
     if trials >= 3:
         return RULE_OF_3, (
-            f"{independent} independent comparisons bound an FMR of {target:g} (rule of 3), but fewer than 30 "
-            "errors are expected: read it with its interval"
+            f"{independent:,} independent comparisons bound {rate} (rule of 3), but fewer than 30 errors are "
+            "expected: read it with its interval"
         )
     return NONE, (
-        f"{independent} independent comparisons can't support an FMR of {target:g}: at least "
-        f"{math.ceil(3 / target)} are needed (rule of 3)"
+        f"{independent:,} independent comparisons can't support {rate}: at least {math.ceil(3 / target):,} are "
+        "needed (rule of 3)"
     )
 
 

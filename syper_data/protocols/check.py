@@ -7,13 +7,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from syper_data.errors import SyperError, UsageError
+from syper_data.errors import InputError, SyperError, UsageError
 from syper_data.imaging.source import IMAGE_SUFFIXES
 from syper_data.protocols.descriptor import Descriptor
 from syper_data.protocols.image_places import holds_table
 from syper_data.protocols.pictures import FolderPictures, SourcePictures
-from syper_data.protocols.protocol import AllComparisons, Fold
-from syper_data.protocols.reading import Reading, Request, list_sha256, read_request, request_for
+from syper_data.protocols.protocol import AllComparisons, Fold, Protocol
+from syper_data.protocols.reading import (
+    Reading,
+    Request,
+    list_sha256,
+    protocol_of,
+    read_request,
+    request_for,
+)
 
 STATES = ("ok", "note", "missing", "wrong")
 _SHOWN = 3
@@ -21,10 +28,12 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: ``state`` is one of :data:`STATES`."""
+    """One thing that was looked at: ``state`` is one of :data:`STATES`. Where it is ``hopeless``, nothing can be
+    measured on this copy, whatever is allowed; the text of any other names no path of the machine."""
 
     state: str
     text: str
+    hopeless: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,7 +46,12 @@ class ProtocolCheck:
     @property
     def complete(self) -> bool:
         """Whether the protocol can be run on this copy, as far as its lists and file names tell."""
-        return not any(finding.state in ("missing", "wrong") for finding in self.findings)
+        return not self.faults
+
+    @property
+    def faults(self) -> tuple[Finding, ...]:
+        """What is missing or wrong."""
+        return tuple(finding for finding in self.findings if finding.state in ("missing", "wrong"))
 
     def lines(self) -> list[str]:
         """What a person reads."""
@@ -68,19 +82,47 @@ def check_protocol(
         UsageError: no such protocol or fold, no ``root``, or nothing there.
     """
     request = request_for(name, root, images=images, folds=folds)
-    return ProtocolCheck(request.descriptor, tuple(_findings(request)))
-
-
-def _findings(request: Request) -> Iterator[Finding]:
-    yield from _lists(request)
     try:
         reading = read_request(request)
     except UsageError as error:
-        yield Finding("wrong", str(error))
-        return
+        found = (*_lists(request), Finding("wrong", str(error), hopeless=True))
+        return ProtocolCheck(request.descriptor, found)
+    return ProtocolCheck(request.descriptor, tuple(_findings(request, reading)))
+
+
+def open_checked(
+    name: str | Path,
+    root: str | Path | None = None,
+    *,
+    images: str | Path | None = None,
+    folds: Sequence[str] | None = None,
+    merged: bool = False,
+) -> tuple[Protocol, ProtocolCheck]:
+    """:func:`~syper_data.protocols.reading.open_protocol` and :func:`check_protocol` in one reading.
+
+    Raises:
+        UsageError, InputError: as ``open_protocol``; any other fault is a finding.
+    """
+    request = request_for(name, root, images=images, folds=folds, merged=merged)
+    try:
+        reading = read_request(request)
+    except InputError as error:
+        lost = [finding for finding in _lists(request) if finding.state == "missing"]
+        if not lost:
+            raise
+        more = f" (nor {len(lost) - 1} more)" if len(lost) > 1 else ""
+        asked = f"; the data: {' '.join(request.descriptor.ask.split())}" if request.descriptor.ask else ""
+        raise InputError(f"{request.root}: does not hold the {lost[0].text}{more}{asked}") from error
+    check = ProtocolCheck(request.descriptor, tuple(_findings(request, reading)))
+    return protocol_of(request, reading), check
+
+
+def _findings(request: Request, reading: Reading) -> Iterator[Finding]:
+    yield from _lists(request)
     for fold in reading.folds:
-        yield from _fold(request.descriptor, fold, reading)
-    yield from (Finding("note", note) for note in (*request.descriptor.notes, *reading.notes))
+        yield from _fold(request, fold, reading)
+    notes = dict.fromkeys((*request.descriptor.notes, *reading.notes))
+    yield from (Finding("note", note) for note in notes)
     yield from _totals(request, reading)
 
 
@@ -90,7 +132,7 @@ def _lists(request: Request) -> Iterator[Finding]:
     for name, digest in request.descriptor.expects.lists.items():
         path = next((folder / n for n in name.split(" or ") if (folder / n).is_file()), None)
         if path is None:
-            yield Finding("missing", f"list {name}: not in {folder}")
+            yield Finding("missing", f"list {name}")
         elif digest is None:
             present += 1
         elif digest in (list_sha256(path), _unix_sha256(path)):
@@ -107,26 +149,33 @@ def _unix_sha256(path: Path) -> str:
     return hashlib.sha256(text if text.endswith(b"\n") else text + b"\n").hexdigest()
 
 
-def _fold(descriptor: Descriptor, fold: Fold, reading: Reading) -> Iterator[Finding]:
+def _fold(request: Request, fold: Fold, reading: Reading) -> Iterator[Finding]:
+    descriptor = request.descriptor
     mated, other = fold.counts()
     people = len(fold.subject_names)
-    text = f"fold {fold.name}: {fold.templates} templates of {people} people, {mated} mated and {other} non-mated"
-    due = descriptor.expects.folds.get(fold.name)
+    what = "images" if fold.members is None else "templates"
+    text = f"fold {fold.name}: {fold.templates:,} {what} of {people:,} people, "
+    text += f"{mated:,} mated and {other:,} non-mated comparisons"
+    due = None if request.merged else descriptor.expects.folds.get(fold.name)  # merging drops some
     if due is not None and tuple(due) != (mated, other):
-        yield Finding("wrong", f"{text}; {descriptor.expects.basis}: {due[0]} and {due[1]}")
+        yield Finding("wrong", f"{text}; {descriptor.expects.basis}: {due[0]:,} and {due[1]:,}")
     else:
         yield Finding("ok", text)
+    one_kind = fold.one_kind()
+    if one_kind is not None:
+        yield Finding("wrong", one_kind, hopeless=True)
     missing = getattr(reading.pictures, "missing", None)
     try:
         lost = missing(fold.images) if missing is not None else []
     except SyperError as error:
-        yield Finding("wrong", str(error))
+        yield Finding("wrong", str(error), hopeless=True)
         return
     if lost:
         shown = ", ".join(lost[:_SHOWN]) + (", ..." if len(lost) > _SHOWN else "")
-        yield Finding("missing", f"fold {fold.name}: {len(lost)} of {len(fold.images)} images: {shown}")
+        text = f"fold {fold.name}: {len(lost):,} of {len(fold.images):,} images: {shown}"
+        yield Finding("missing", text, hopeless=True)
     else:
-        yield Finding("ok", f"fold {fold.name}: its {len(fold.images)} images are there")
+        yield Finding("ok", f"fold {fold.name}: its {len(fold.images):,} images are there")
 
 
 def _totals(request: Request, reading: Reading) -> Iterator[Finding]:
@@ -134,6 +183,7 @@ def _totals(request: Request, reading: Reading) -> Iterator[Finding]:
     numbers are no fault; where everything is compared with everything they make another protocol."""
     expects, pictures = request.descriptor.expects, reading.pictures
     everything = all(isinstance(fold.comparisons, AllComparisons) for fold in reading.folds)
+    decides = everything and request.descriptor.reader != "parquet"  # there a table lists what is compared
     found: list[tuple[str, int, int | None]] = []
     if everything and isinstance(pictures, FolderPictures | SourcePictures):
         names = pictures.files if isinstance(pictures, FolderPictures) else {*pictures.rows, *pictures.failures}
@@ -146,5 +196,5 @@ def _totals(request: Request, reading: Reading) -> Iterator[Finding]:
         found = [("image files", sum(1 for _ in files), expects.images)]
     for what, there, due in found:
         if due is not None:
-            state = "ok" if there == due else "wrong" if everything else "note"
-            yield Finding(state, f"{there} {what}; {expects.basis}: {due}")
+            state = "ok" if there == due else "wrong" if decides else "note"
+            yield Finding(state, f"{there:,} {what}; {expects.basis}: {due:,}")

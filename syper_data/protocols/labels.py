@@ -1,4 +1,4 @@
-"""The labels of an image source without its pixels: who is on each image, which eye, which light.
+"""The labels of an image source as a protocol needs them: who is on each image, which eye, which light.
 
 Tables are read column by column, folders by their names (``001/image_right/a.png`` is of subject 001), so
 that a protocol over 100,000 images is made in seconds. Whether an image decodes is not asked: a broken one
@@ -8,36 +8,20 @@ stays in the protocol and is a failure to acquire.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 from typing import Any
 
 from syper_data.cropping.table import FAILURES
 from syper_data.errors import InputError
-from syper_data.imaging.source import IMAGE_SUFFIXES, SIDES, ImageSource
-from syper_data.imaging.tables import TablePart
+from syper_data.imaging.source import SIDES, ImageSource, Labels
+from syper_data.imaging.subjects import by_folder
 from syper_data.protocols.pictures import failures_of
 
 KEY_FIELDS = ("subject", "side", "sample", "source_id", "spectrum", "seed", "label")
-MASKED = "masked"
 
-_TEXT_FIELDS = ("subject", "side", "spectrum", "sample", "seed", "label")
 _YES, _NO = ("1", "true", "yes", "masked"), ("0", "false", "no", "unmasked")
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """What a source says of one image; ``where`` names its place, for messages."""
-
-    where: str
-    source_id: str
-    subject: str | None = None
-    side: str | None = None
-    spectrum: str | None = None
-    sample: str | None = None
-    seed: str | None = None
-    label: str | None = None
-    masked: bool | None = None
 
 
 @dataclass
@@ -63,9 +47,9 @@ class Unused:
         ]
 
 
-def read_labels(source: ImageSource, spectrum: str | None = None) -> tuple[list[Labelled], Unused]:
-    """Every image of the source with its labels, and what can't be used. Eyes that ``crop`` could not cut are
-    among them: they are failures to acquire.
+def read_labels(source: ImageSource, spectrum: str | None = None) -> tuple[list[Labels], Unused]:
+    """Every image of the source with its labels (``masked`` true, false or None), and what can't be used. Eyes
+    that ``crop`` could not cut are among them: they are failures to acquire.
 
     ``spectrum`` stands in where the source does not say it.
 
@@ -73,7 +57,7 @@ def read_labels(source: ImageSource, spectrum: str | None = None) -> tuple[list[
         InputError: a column holds values that mean nothing (``masked`` neither yes nor no).
     """
     unused = Unused()
-    found: list[Labelled] = []
+    found: list[Labels] = []
     images = list(_pictures(source) if source.pictures else _rows(source, spectrum, unused))
     for image in (*images, *_lost(source, images)):
         reason = _refusal(image)
@@ -90,7 +74,7 @@ def natural(text: str | None) -> tuple[tuple[int, int, str], ...]:
     return tuple((0, int(p), p) if p.isdecimal() else (1, 0, p) for p in parts)
 
 
-def _refusal(image: Labelled) -> str | None:
+def _refusal(image: Labels) -> str | None:
     if not image.subject:
         return "no subject is named"
     if image.side not in (None, *SIDES):
@@ -98,41 +82,27 @@ def _refusal(image: Labelled) -> str | None:
     return None
 
 
-def _pictures(source: ImageSource) -> Iterator[Labelled]:
-    for path in source.pictures:
-        assert path.suffix.lower() in IMAGE_SUFFIXES
-        name = path.relative_to(source.root).as_posix()
-        folders = name.split("/")[:-1]
-        side = next((folder for folder in folders[1:] if folder in SIDES), None)
-        yield Labelled(name, name, folders[0] if folders else None, side, sample=path.stem)
+def _pictures(source: ImageSource) -> Iterator[Labels]:
+    for image in by_folder(source.labels()):
+        yield replace(image, sample=PurePosixPath(image.source_id).stem)
 
 
-def _rows(source: ImageSource, spectrum: str | None, unused: Unused) -> Iterator[Labelled]:
+def _rows(source: ImageSource, spectrum: str | None, unused: Unused) -> Iterator[Labels]:
+    subject = source.columns.get("subject", "subject")
     for part in source.tables:
         if part.damage is not None:
             unused.add("its table can't be read", part.name)
             continue
-        wanted = {ours: source.columns.get(ours, ours) for ours in (*_TEXT_FIELDS, "source_id", MASKED)}
-        present = {ours: theirs for ours, theirs in wanted.items() if theirs in part.names}
-        if "subject" not in present:
+        if subject not in part.names:
             raise InputError(
-                f"{part.name}: no column {wanted['subject']!r} says who is on an image; "
-                "name it with --columns subject=..."
+                f"{part.name}: no column {subject!r} says who is on an image; name it with --columns subject=..."
             )
-        yield from _part(part, present, spectrum)
+        for image in source.labels_in(part):
+            masked = _yes_or_no(image.masked, image.where)
+            yield replace(image, spectrum=image.spectrum or spectrum, masked=masked)
 
 
-def _part(part: TablePart, present: Mapping[str, str], spectrum: str | None) -> Iterator[Labelled]:
-    for row, values in enumerate(part.read(sorted(set(present.values())), 0, part.rows)):
-        where = f"{part.name}, row {row}"
-        said = {ours: values[theirs] for ours, theirs in present.items()}
-        texts = {ours: None if said.get(ours) is None else str(said[ours]) for ours in _TEXT_FIELDS}
-        texts["spectrum"] = texts["spectrum"] or spectrum
-        source_id = str(said.get("source_id") or f"{part.name}#{row}")
-        yield Labelled(where, source_id, masked=_yes_or_no(said.get(MASKED), where), **texts)
-
-
-def _lost(source: ImageSource, images: Sequence[Labelled]) -> Iterator[Labelled]:
+def _lost(source: ImageSource, images: Sequence[Labels]) -> Iterator[Labels]:
     """What ``crop`` could not cut, with the labels that its crops would have had."""
     sided = any(image.side for image in images)
     spectra = {image.spectrum for image in images}
@@ -140,8 +110,14 @@ def _lost(source: ImageSource, images: Sequence[Labelled]) -> Iterator[Labelled]
     there = {(image.source_id, image.side) for image in images}
     for lost in failures_of(source):
         if (lost.side is not None) == sided and (lost.source_id, lost.side) not in there:
-            where = f"{FAILURES}, {lost.source_id}"
-            yield Labelled(where, lost.source_id, lost.subject, lost.side, spectrum, lost.sample)
+            yield Labels(
+                lost.source_id,
+                lost.subject,
+                lost.side,
+                spectrum,
+                lost.sample,
+                where=f"{FAILURES}, {lost.source_id}",
+            )
 
 
 def _yes_or_no(value: object, where: str) -> bool | None:

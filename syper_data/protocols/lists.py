@@ -120,13 +120,14 @@ def checked_comparisons(
         InputError: an image with itself; the same two images again, in whatever order, unless ``repeated`` is
             ``keep``, and with the other label in any case.
     """
+    file = place(0).rpartition(", ")[0] if len(probe) else ""
     same = np.flatnonzero(probe == reference)
     if len(same):
         raise InputError(f"{place(int(same[0]))}: {names[probe[same[0]]]} is compared with itself")
     both = np.minimum(probe, reference) * np.int64(len(names)) + np.maximum(probe, reference)
     ordered = np.sort(both)
     if not (ordered[1:] == ordered[:-1]).any():
-        return ListedComparisons(probe, reference, mated), 0
+        return ListedComparisons(probe, reference, mated, file), 0
     order = np.argsort(both, kind="stable")  # later lines come later
     again = both[order][1:] == both[order][:-1]
     later, earlier = order[1:][again], order[:-1][again]
@@ -139,4 +140,4 @@ def checked_comparisons(
         if other.any():
             raise InputError(f"{said}, with another label")
         raise InputError(f"{said}; 'repeated: keep' among a descriptor's options counts them twice")
-    return ListedComparisons(probe, reference, mated), len(later)
+    return ListedComparisons(probe, reference, mated, file), len(later)

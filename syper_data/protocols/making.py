@@ -9,14 +9,15 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from syper_data.errors import InputError, UsageError
-from syper_data.imaging.source import ImageSource
+from syper_data.imaging.source import ImageSource, Labels
 from syper_data.protocols.drawing import draw
-from syper_data.protocols.labels import Labelled, Unused, natural, read_labels
+from syper_data.protocols.labels import Unused, natural, read_labels
+from syper_data.protocols.made import MadeProtocol
 from syper_data.protocols.making_settings import DEFAULT_FOLDS, MakingSettings
 from syper_data.protocols.protocol import Fold
 from syper_data.protocols.splitting import (
@@ -43,6 +44,7 @@ from syper_data.protocols.table import (
     count,
     fold_of,
 )
+from syper_data.protocols.writing import write_protocol
 
 _KEYS = (
     ("subject", "side", "sample"),
@@ -51,27 +53,6 @@ _KEYS = (
     ("source_id",),
     ("source_id", "side"),
 )
-
-
-@dataclass(frozen=True)
-class MadeProtocol:
-    """A protocol as made: images and roles, the rule, the folds, and the record of how it came about.
-
-    ``key`` are the fields whose values, joined with "/", name an image.
-    """
-
-    name: str
-    settings: MakingSettings
-    table: ImageTable
-    rule: Rule
-    folds: tuple[Fold, ...]
-    key: tuple[str, ...]
-    spectrum: str | None  # that of all images, None where they are mixed or nobody says
-    columns: Mapping[str, str]
-    source: Mapping[str, Any]  # name, entries, listing_sha256
-    counts: Mapping[str, Mapping[str, int]]  # per fold
-    unused: Sequence[Mapping[str, Any]]  # reason, images, subjects, first
-    proof: Mapping[str, bool | int]
 
 
 def make_protocol(
@@ -115,8 +96,6 @@ def make_protocol(
         InputError: the source or the split file is wrong, or no image can be used.
         OutputError: ``out`` holds something else.
     """
-    from syper_data.protocols.writing import write_protocol
-
     settings = MakingSettings(
         kind, folds, seed, validation, None if split is None else str(split), across, probe, mated, non_mated,
         enrol, unenrolled, tuple(key), spectrum,
@@ -138,7 +117,7 @@ def make_protocol(
 
 
 def _made(
-    labels: Sequence[Labelled],
+    labels: Sequence[Labels],
     unused: Unused,
     settings: MakingSettings,
     name: str,
@@ -208,12 +187,12 @@ def counts(fold: Fold, table: ImageTable) -> dict[str, int]:
 
 
 def _table(
-    labels: Sequence[Labelled], settings: MakingSettings, unused: Unused
+    labels: Sequence[Labels], settings: MakingSettings, unused: Unused
 ) -> tuple[ImageTable, tuple[str, ...]]:
     """The usable images in the order of subject, side, sample, and the fields that name them."""
     across = settings.across
     sided = across == "side" or any(image.side for image in labels)
-    usable: list[Labelled] = []
+    usable: list[Labels] = []
     for image in labels:
         if sided and image.side is None:
             unused.add("no side is named", image.where, image.subject)
@@ -224,7 +203,7 @@ def _table(
         else:
             usable.append(image)
     key = settings.key or next((k for k in _KEYS if _tells_apart(usable, k)), ("source_id",))
-    named: dict[str, Labelled] = {}
+    named: dict[str, Labels] = {}
     for image in sorted(usable, key=_order):
         name = _name(image, key)
         if name is None:
@@ -251,17 +230,17 @@ def _table(
     return table, key
 
 
-def _order(image: Labelled) -> tuple[Any, ...]:
+def _order(image: Labels) -> tuple[Any, ...]:
     rest = (image.side or "", image.spectrum or "", natural(image.sample), image.sample or "", image.source_id)
     return (natural(image.subject), image.subject, *rest)
 
 
-def _name(image: Labelled, key: Sequence[str]) -> str | None:
+def _name(image: Labels, key: Sequence[str]) -> str | None:
     values = [getattr(image, field) for field in key]
-    return None if any(value is None or value == "" for value in values) else "/".join(values)
+    return None if any(value is None or value == "" for value in values) else "/".join(map(str, values))
 
 
-def _tells_apart(images: Sequence[Labelled], key: Sequence[str]) -> bool:
+def _tells_apart(images: Sequence[Labels], key: Sequence[str]) -> bool:
     names = [_name(image, key) for image in images]
     return bool(names) and None not in names and len(set(names)) == len(names)
 

@@ -45,7 +45,7 @@ class NamedPairs:
         """These pairs, and the photos in them."""
         a, b = self.listed.probe[rows], self.listed.reference[rows]
         used, codes = np.unique(np.concatenate((a, b)), return_inverse=True)
-        listed = ListedComparisons(codes[: len(a)], codes[len(a) :], self.listed.mated[rows])
+        listed = ListedComparisons(codes[: len(a)], codes[len(a) :], self.listed.mated[rows], self.listed.file)
         return NamedPairs(self.path, tuple(self.photos[i] for i in used), listed, self.header, self.again)
 
 
@@ -127,6 +127,7 @@ def _eyes(name: str, pairs: NamedPairs, parts: Sequence[Rows] | None) -> Fold:
             _doubled(pairs.listed.probe),
             _doubled(pairs.listed.reference),
             np.repeat(pairs.listed.mated, len(SIDES)),
+            pairs.listed.file,
         ),
         None if parts is None else [_doubled(part) for part in parts],
     )

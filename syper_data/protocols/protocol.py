@@ -43,11 +43,13 @@ class Pictures(Interface):
 
 @dataclass(frozen=True)
 class ListedComparisons:
-    """Comparisons written out: template rows ``probe`` [m] and ``reference`` [m], and ``mated`` [m]."""
+    """Comparisons written out: template rows ``probe`` [m] and ``reference`` [m], and ``mated`` [m]; ``file`` is
+    the list that they stand in, for messages."""
 
     probe: Rows
     reference: Rows
     mated: Bools
+    file: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if not len(self.probe) == len(self.reference) == len(self.mated):
@@ -145,6 +147,21 @@ class Fold:
             mated += int(same.sum())
             total += len(probe)
         return mated, total - mated
+
+    def one_kind(self) -> str | None:
+        """A sentence where only mated or only non-mated images, or those of one person, are compared, so that
+        nothing can be measured."""
+        mated, other = self.counts()
+        people = len(set(self.subject.tolist()))
+        if mated and other and people > 1:
+            return None
+        listed = isinstance(self.comparisons, ListedComparisons)
+        where = f" of {self.comparisons.file}" if listed and self.comparisons.file else ""  # type: ignore[union-attr]
+        way = "list both kinds, of several people" if listed else "take people with two images of an eye"
+        return (
+            f"fold {self.name}{where}: {mated} mated and {other} non-mated comparisons of {people} people: error "
+            f"rates need both kinds; {way}"
+        )
 
     def sha256(self) -> str:
         """A digest of images, labels, comparisons, searches and parts, whatever file they came from."""

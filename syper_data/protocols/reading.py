@@ -70,9 +70,13 @@ def open_protocol(
         InputError: a list is missing, damaged or contradictory; the message names file and line.
     """
     request = request_for(name, root, images=images, folds=folds, merged=merged)
-    reading = read_request(request)
+    return protocol_of(request, read_request(request))
+
+
+def protocol_of(request: Request, reading: Reading) -> Protocol:
+    """What was read, under the descriptor's name."""
     descriptor = request.descriptor
-    subset = f"{descriptor.subset}, both eyes merged" if merged else descriptor.subset
+    subset = f"{descriptor.subset}, both eyes merged" if request.merged else descriptor.subset
     return Protocol(
         name=descriptor.name,
         dataset=descriptor.dataset,
@@ -80,7 +84,7 @@ def open_protocol(
         folds=reading.folds,
         pictures=reading.pictures,
         spectrum=descriptor.spectrum,
-        notes=(*descriptor.notes, *reading.notes),
+        notes=tuple(dict.fromkeys((*descriptor.notes, *reading.notes))),
         source_files={_name_of(path, request.root): list_sha256(path) for path in reading.lists},
     )
 

@@ -6,7 +6,6 @@ function, so both compare the same images.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -169,25 +168,6 @@ def count(fold: Fold) -> tuple[int, int, int]:
         total += len(probe)
         met.update(np.unique(fold.identity[probe[same]]).tolist())
     return mated, total - mated, len(np.unique(fold.identity)) - len(met)
-
-
-def digest(fold: Fold) -> str:
-    """SHA-256 of all that a fold says. A rule is hashed as such, not as the comparisons that it gives: there
-    may be a hundred million."""
-    hashed = hashlib.sha256("\n".join(fold.images).encode("utf-8"))
-    hashed.update("\n".join(["", *fold.subject_names, "", *sorted(fold.training or ())]).encode("utf-8"))
-    listed, searched = fold.comparisons, fold.identification
-    arrays: list[Rows | Bools | None] = [fold.identity, fold.subject]
-    arrays += [None, None] if searched is None else [searched.probe, searched.gallery]
-    if isinstance(listed, AllComparisons):
-        arrays += [listed.group]
-    else:
-        arrays += [listed.probe, listed.reference, listed.mated]
-    for array in arrays:
-        hashed.update(b"-" if array is None else b"+%d:" % len(array))
-        if array is not None:
-            hashed.update(np.ascontiguousarray(array, "<i8").tobytes())
-    return hashed.hexdigest()
 
 
 def written_out(fold: Fold) -> Fold:

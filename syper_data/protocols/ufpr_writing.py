@@ -11,16 +11,13 @@ from __future__ import annotations
 import csv
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from syper_data.errors import UsageError
+from syper_data.protocols.made import MadeProtocol
 from syper_data.protocols.protocol import Fold
 from syper_data.protocols.table import TESTED, TRAIN, VAL, ImageTable
-
-if TYPE_CHECKING:
-    from syper_data.protocols.making import MadeProtocol
 
 NAMES = "names.csv"
 EYES = {"image_left": "R", "image_right": "L"}

@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -21,8 +21,9 @@ import yaml
 import syper_data
 from syper_data.dataset.atomic import atomic_folder, output_errors
 from syper_data.errors import OutputError
+from syper_data.imaging.source import MASKED
 from syper_data.protocols.descriptor import MADE
-from syper_data.protocols.labels import MASKED
+from syper_data.protocols.made import MadeProtocol
 from syper_data.protocols.parquet_format import (
     COLUMNS,
     IMAGES,
@@ -32,10 +33,8 @@ from syper_data.protocols.parquet_format import (
     read_descriptor,
 )
 from syper_data.protocols.protocol import Fold
-from syper_data.protocols.table import ImageTable, digest, written_out
-
-if TYPE_CHECKING:
-    from syper_data.protocols.making import MadeProtocol
+from syper_data.protocols.table import ImageTable, written_out
+from syper_data.protocols.ufpr_writing import write_ufpr
 
 _WORLDS = {
     "closed_world": "closed world (the same people in training and test, on disjoint images)",
@@ -64,8 +63,6 @@ def write_protocol(protocol: MadeProtocol, out: Path, *, csv: bool = False, ufpr
     with atomic_folder(out) as folder:
         descriptor["options"]["files"] = _write_files(protocol, folder, lists)
         if ufpr:
-            from syper_data.protocols.ufpr_writing import write_ufpr
-
             write_ufpr(protocol, folder)
         text = yaml.safe_dump(descriptor, sort_keys=False, allow_unicode=True, width=110)
         (folder / MADE).write_text(text, "utf-8")
@@ -93,7 +90,7 @@ def describe(protocol: MadeProtocol, *, lists: str | None, ufpr: bool) -> dict[s
             "comparisons": protocol.rule.record(),
             "subject_disjoint": bool(protocol.proof["subject_disjoint"]),
             "validation_subject_disjoint": bool(protocol.proof["validation_subject_disjoint"]),
-            "digests": {fold.name: digest(fold) for fold in protocol.folds},
+            "fold_sha256": {fold.name: fold.sha256() for fold in protocol.folds},
         },
         "expects": {
             "images": len(protocol.table),

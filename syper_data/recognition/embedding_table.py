@@ -2,12 +2,14 @@
 
 Columns: ``source_id, subject, side, spectrum, sample, seed, label, pixel_sha256`` and ``embedding``, a
 fixed-size list of float32 of length 1. The metadata key ``syper_embeddings`` holds JSON with the recognizer's
-name and SHA-256, the dimension, and the images that gave no embedding, with reasons.
+name and SHA-256 (and, where known, its spectrum and the digests of the people it was trained on), the dimension,
+and the images that gave no embedding, with reasons.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -38,6 +40,7 @@ COLUMNS = pa.schema(
     ]
 )
 _KEY = b"syper_embeddings"
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -50,13 +53,19 @@ class NotEmbedded:
 
 @dataclass(frozen=True)
 class EmbeddingsHeader:
-    """What a file says of itself, read without its rows."""
+    """What a file says of itself, read without its rows.
+
+    ``identities`` are the digests of the people that the recognizer was trained on (as its file holds them),
+    None where that is not known, as in older files; ``spectrum`` is that of its images, where it is known.
+    """
 
     rows: int
     dim: int
     embedder_name: str
     embedder_sha256: str
     unreadable: tuple[NotEmbedded, ...]
+    identities: frozenset[str] | None = None
+    spectrum: str | None = None
 
 
 def conformed(table: pa.Table) -> pa.Table:
@@ -101,9 +110,14 @@ def write_table(path: Path, table: pa.Table, vectors: Vectors, header: Embedding
         OutputError: the disk is full or the folder read-only.
     """
     values = pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(vectors).reshape(-1)), header.dim)
+    embedder: dict[str, Any] = {"name": header.embedder_name, "sha256": header.embedder_sha256}
+    if header.spectrum is not None:
+        embedder["spectrum"] = header.spectrum
+    if header.identities is not None:
+        embedder["identities"] = sorted(header.identities)
     about = {
         "format": FORMAT_VERSION,
-        "embedder": {"name": header.embedder_name, "sha256": header.embedder_sha256},
+        "embedder": embedder,
         "dim": header.dim,
         "unreadable": [asdict(u) for u in header.unreadable],
     }
@@ -153,13 +167,25 @@ def read_header(path: Path) -> EmbeddingsHeader:
         if version != FORMAT_VERSION:
             raise InputError(f"{path}: format version {version!r}, this toolkit reads {FORMAT_VERSION}")
         lost = tuple(NotEmbedded(str(u["source_id"]), str(u["reason"])) for u in values["unreadable"])
-        dim, name, sha256 = values["dim"], str(values["embedder"]["name"]), str(values["embedder"]["sha256"])
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        dim, embedder = values["dim"], values["embedder"]
+        name, sha256, spectrum = str(embedder["name"]), str(embedder["sha256"]), embedder.get("spectrum")
+        identities = _identities(embedder.get("identities"))
+        if spectrum not in (None, "vis", "nir"):
+            raise ValueError(spectrum)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise InputError(f"{path}: its metadata say not what embedded it") from error
     wanted = COLUMNS.append(pa.field("embedding", pa.list_(pa.float32(), dim if isinstance(dim, int) else -1)))
     if schema.names != wanted.names or [f.type for f in schema] != [f.type for f in wanted]:
         raise InputError(f"{path}: its columns are not those of embeddings of {dim} values")
-    return EmbeddingsHeader(rows, dim, name, sha256, lost)
+    return EmbeddingsHeader(rows, dim, name, sha256, lost, identities, spectrum)
+
+
+def _identities(digests: object) -> frozenset[str] | None:
+    if digests is None:
+        return None
+    if not isinstance(digests, list) or not all(isinstance(d, str) and _DIGEST.fullmatch(d) for d in digests):
+        raise ValueError("identities are no digests")
+    return frozenset(digests)
 
 
 def read_blocks(path: Path, header: EmbeddingsHeader, rows: int) -> Iterator[tuple[pa.Table, Vectors]]:

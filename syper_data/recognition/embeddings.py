@@ -12,7 +12,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,8 @@ class Embeddings:
     """``vectors`` float32 [n, d] of length 1, and ``table``, a row of metadata for each: ``source_id, subject,
     side, spectrum, sample`` (string or null), ``seed`` (int64), ``label`` (int32), ``pixel_sha256``.
 
-    ``unreadable`` are the source's images that gave no vector. Absent columns become null.
+    ``unreadable`` are the source's images that gave no vector. ``identities`` are the digests of the people that
+    the recognizer was trained on (None: not known), ``spectrum`` that of its images. Absent columns become null.
 
     Raises:
         InputError: vectors that are not finite or not of length 1, or a table of other columns or length.
@@ -63,6 +64,8 @@ class Embeddings:
     embedder_sha256: str
     embedder_name: str
     unreadable: tuple[NotEmbedded, ...] = ()
+    identities: frozenset[str] | None = None
+    spectrum: str | None = None
 
     def __post_init__(self) -> None:
         check_vectors(self.vectors)
@@ -83,12 +86,26 @@ class Embeddings:
         index = np.asarray(rows)
         index = np.flatnonzero(index) if index.dtype == bool else index.astype(np.int64)
         table = self.table.take(pa.array(index))
-        return Embeddings(self.vectors[index], table, self.embedder_sha256, self.embedder_name, self.unreadable)
+        return replace(self, vectors=self.vectors[index], table=table)
+
+    @property
+    def header(self) -> EmbeddingsHeader:
+        """What a file of them says of itself."""
+        return EmbeddingsHeader(
+            len(self), self.dim, self.embedder_name, self.embedder_sha256, self.unreadable, self.identities,
+            self.spectrum,
+        )  # fmt: skip
+
+    @classmethod
+    def _of(cls, header: EmbeddingsHeader, table: pa.Table, vectors: Vectors) -> Embeddings:
+        return cls(
+            vectors, table, header.embedder_sha256, header.embedder_name, header.unreadable, header.identities,
+            header.spectrum,
+        )  # fmt: skip
 
     def write(self, path: str | Path) -> None:
         """Write one Parquet file, atomically; :meth:`read` reads it back."""
-        header = EmbeddingsHeader(len(self), self.dim, self.embedder_name, self.embedder_sha256, self.unreadable)
-        write_table(Path(path), self.table, self.vectors, header)
+        write_table(Path(path), self.table, self.vectors, self.header)
 
     @classmethod
     def read(cls, path: str | Path) -> Embeddings:
@@ -99,7 +116,7 @@ class Embeddings:
         """
         header = read_header(Path(path))
         table, vectors = joined(read_blocks(Path(path), header, 1 << 14), header)
-        return cls(vectors, table, header.embedder_sha256, header.embedder_name, header.unreadable)
+        return cls._of(header, table, vectors)
 
     @classmethod
     def blocks(cls, path: str | Path, rows: int = 8192) -> Iterator[Embeddings]:
@@ -110,7 +127,7 @@ class Embeddings:
         """
         header = read_header(Path(path))
         for table, vectors in read_blocks(Path(path), header, rows):
-            yield cls(vectors, table, header.embedder_sha256, header.embedder_name, header.unreadable)
+            yield cls._of(header, table, vectors)
 
 
 def require_same_embedder(*parts: Embeddings | EmbeddingsHeader) -> None:
@@ -230,7 +247,8 @@ def _gathered(
     columns = list(zip(*rows, strict=True))[: len(COLUMNS)]
     arrays = [pa.array(values, field.type) for values, field in zip(columns, COLUMNS, strict=True)]
     table = pa.Table.from_arrays(arrays, schema=COLUMNS)
-    return Embeddings(vectors, table, recognizer.sha256, recognizer.name, unreadable)
+    known = recognizer.identities if recognizer.identities_known else None
+    return Embeddings(vectors, table, recognizer.sha256, recognizer.name, unreadable, known, recognizer.spectrum)
 
 
 @contextmanager

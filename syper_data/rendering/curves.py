@@ -7,7 +7,7 @@ be read; :func:`legend` names them once for several charts.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
 
@@ -47,6 +47,11 @@ def normal_deviate(values: Any) -> Floats:
 def logarithm(values: Any) -> Floats:
     """A logarithmic axis."""
     return np.log10(np.maximum(np.asarray(values, np.float64), 1e-300))
+
+
+_RATES = (
+    0.1, 0.01, 1e-3, 1e-4, 1e-5, 1e-6, 0.4, 0.8, 0.95, 0.2, 0.05, 0.6, 0.02, 0.005, 0.002, 5e-4, 2e-4,
+)  # the most wanted ticks of a rate first  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -125,11 +130,16 @@ def legend(names: Sequence[str]) -> Markup:
     return Markup('<p class="legend">{}</p>').format(Markup(" ").join(entries))
 
 
-def rate_axis(label: str, first: float, last: float) -> Axis:
-    """An axis of a DET plot in percent, ticks between ``first`` and ``last``."""
-    wanted = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95)
-    ticks = tuple((v, f"{100 * v:g} %") for v in wanted if first <= v <= last)
-    return Axis(label, first, last, ticks, normal_deviate)
+def rate_axis(label: str, first: float, last: float, apart: float = 0.06) -> Axis:
+    """An axis of a DET plot in percent, ticks between ``first`` and ``last``: powers of ten, then what fits
+    between them, ``apart`` of the axis' length."""
+    bare = Axis(label, first, last, (), normal_deviate)
+    kept: dict[float, float] = {}
+    for value in _RATES:
+        place = float(bare.place([value], 0, 1)[0])
+        if first <= value <= last and all(abs(place - other) >= apart for other in kept.values()):
+            kept[value] = place
+    return replace(bare, ticks=tuple((value, f"{100 * value:g} %") for value in sorted(kept)))
 
 
 def _grid(x: Axis, y: Axis) -> list[Markup]:

@@ -98,7 +98,7 @@ def test_several_folds_have_a_mean_and_a_deviation(run: Run, tmp_path: Path) -> 
 
 def test_an_earlier_runs_folds_do_not_stay_behind(run: Run, tmp_path: Path) -> None:
     run(protocol=drawn_protocol(folds=3))
-    done = run(protocol=drawn_protocol(folds=3), folds=["2"])
+    done = run(protocol=drawn_protocol(folds=3), folds=["2"], replace=True)
     assert [p.name for p in done.path.glob("scores*")] == ["scores-fold2.parquet"]
     with pytest.raises(UsageError, match="--folds 9: the protocol drawn has 1, 2, 3"):
         run(protocol=drawn_protocol(folds=3), folds=["9"])
@@ -127,6 +127,7 @@ def test_a_failure_to_acquire_is_counted_not_dropped(run: Run, tmp_path: Path) -
         assert b > a
     page = (less.path / "report.html").read_text("utf-8")
     assert "2 of 48 images could not be acquired" in page
+    assert "Only d\N{PRIME} leaves them out, for they have no score." in page
 
 
 def test_a_model_that_knows_the_people_is_refused_or_labelled_everywhere(run: Run, tmp_path: Path) -> None:
@@ -210,7 +211,7 @@ def test_a_figure_that_is_not_finite_is_not_called_unsupported(run: Run) -> None
 
 def test_one_person_or_one_image_an_eye_has_no_error_rates(run: Run, tmp_path: Path) -> None:
     for protocol, words in (
-        (drawn_protocol(people=1), "1 people give 6 mated and 0 non-mated"),
+        (drawn_protocol(people=1), "6 mated and 0 non-mated comparisons of 1 people"),
         (drawn_protocol(samples=1), "0 mated"),
     ):
         with pytest.raises((UsageError, InputError), match=words):
@@ -226,6 +227,17 @@ def test_embeddings_of_a_file_are_a_model_and_damaged_ones_are_not(run: Run, tmp
     Embeddings(vectors, pa.table({"source_id": names}), "ab" * 32, "theirs").write(tmp_path / "e.parquet")
     done = run(protocol=protocol, models=[tmp_path / "e.parquet"])
     assert done.results["models"][0]["embedder_sha256"] == "ab" * 32
+    assert "does not say whom it was trained on" in done.results["models"][0]["labels"][0]
+    knows = Embeddings(
+        vectors,
+        pa.table({"source_id": names}),
+        "ab" * 32,
+        "k",
+        identities=frozenset([identity_digest("person-2")]),
+    )
+    knows.write(tmp_path / "knows.parquet")
+    with pytest.raises(InputError, match=r"knows \(k\) was trained on 1 of the 4 people of fold 1"):
+        run(protocol=protocol, models=[tmp_path / "knows.parquet"], out=tmp_path / "knows")
     table = pq.read_table(tmp_path / "e.parquet")
     values = np.where(np.arange(vectors.size) == 12, np.nan, vectors.reshape(-1)).astype(np.float32)
     wrong = pa.FixedSizeListArray.from_arrays(pa.array(values), 5)
@@ -236,7 +248,7 @@ def test_embeddings_of_a_file_are_a_model_and_damaged_ones_are_not(run: Run, tmp
     fewer = Embeddings(vectors[1:], pa.table({"source_id": names[1:]}), "ab" * 32, "theirs")
     fewer.write(tmp_path / "fewer.parquet")
     with pytest.raises(InputError, match=f"holds no embedding of {names[0]}"):
-        run(protocol=protocol, models=[tmp_path / "fewer.parquet"])
+        run(protocol=protocol, models=[tmp_path / "fewer.parquet"], out=tmp_path / "fewer")
 
 
 def test_too_many_comparisons_give_the_same_figures_but_no_scores(
@@ -278,3 +290,19 @@ def test_a_full_disk_leaves_no_half_results(run: Run, tmp_path: Path, small_disk
     with pytest.raises(OutputError):
         run(out=small_disk / "out", cache=tmp_path / "cache")
     assert not (small_disk / "out" / "results.json").exists()
+
+
+def test_two_models_of_one_name_in_different_folders_are_told_apart_and_one_given_twice_is_refused(
+    run: Run, tmp_path: Path
+) -> None:
+    files = [
+        save_random_recognizer(tmp_path / folder / "recognizer.safetensors", seed=seed, name="same")
+        for folder, seed in (("a", 0), ("b", 1), ("c", 1))
+    ]
+    done = run(models=files[:2])
+    labels = [model["label"] for model in done.results["models"]]
+    assert labels == [f"same ({model['sha256'][:8]})" for model in done.results["models"]]
+    assert done.given == dict(zip(labels, map(str, files), strict=False))
+    assert set(done.results["folds"][0]["figures"]) == set(labels)
+    with pytest.raises(UsageError, match=r"c/recognizer\.safetensors: is the same model as .*b/recognizer"):
+        run(models=files[1:])

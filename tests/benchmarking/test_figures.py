@@ -71,6 +71,14 @@ def test_failures_count_as_errors_and_stand_beside_the_figures_without_them() ->
     assert found.distribution.mated.sum() == 60 - found.fta.failed_mated
 
 
+def test_a_network_that_says_the_opposite_has_a_d_prime_below_zero_in_every_resample() -> None:
+    fold = drawn_fold(12, 3)
+    scores, found = measured(fold, drawn_vectors(fold.identity, spread=0.5))
+    turned = figures(fold, replace(scores, score=-scores.score), repeats=30, seed=1).verification.d_prime
+    assert turned.value == pytest.approx(-found.verification.d_prime.value)
+    assert turned.low <= turned.value <= turned.high < 0
+
+
 def test_where_every_image_of_the_mated_comparisons_failed_all_of_them_are_errors() -> None:
     fold = drawn_fold(10, 2, eyes=1)
     vectors = drawn_vectors(fold.identity)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def test_an_entry_a_model_with_figures_counts_digests_and_nobodys_name(run: Run,
     page = (tmp_path / "docs" / "results.md").read_text("utf-8")
     assert page == render_leaderboard(read_entries(tmp_path / "results"))
     assert "- fold 1: 8 people, 48 mated and 504 non-mated comparisons" in page
-    assert page.count("| centre |") == page.count("| halves |") == 1
+    assert page.count("| centre ‡ |") == page.count("| halves ‡ |") == 1
 
 
 def test_the_same_again_changes_no_byte(run: Run, tmp_path: Path) -> None:
@@ -91,6 +92,32 @@ def test_contaminated_figures_are_no_result(run: Run, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="was trained on people of drawn; that is no result"):
         leaderboard(tmp_path / "results", add=[done.path])
     assert not list((tmp_path / "results").glob("*/*"))
+
+
+def test_a_model_that_does_not_say_whom_it_knows_is_marked_and_comes_last(run: Run, tmp_path: Path) -> None:
+    other = save_random_recognizer(tmp_path / "r.safetensors", name="open", identities=[identity_digest("else")])
+    done = run(models=["halves", other])
+    entries = leaderboard(tmp_path / "results", add=[done.path], page=tmp_path / "page.md")
+    eers = {e["model"]["label"]: e["summary"]["eer"]["mean"] for e in entries}
+    assert eers["halves"] < eers["open"]
+    assert [e["model"]["label"] for e in entries] == ["open", "halves"]
+    assert [e["model"]["people_checked"] for e in entries] == [True, False]
+    page = (tmp_path / "page.md").read_text("utf-8")
+    assert "| halves ‡ |" in page
+    assert "| open |" in page
+    assert page.count("‡ may have been trained on these very people: nobody can tell.") == 1
+    for entry in entries:
+        del entry["model"]["people_checked"]  # as older files have it
+    assert "| halves ‡ |" in render_leaderboard(entries)
+
+
+def test_where_the_lists_name_nobody_no_model_could_be_checked(run: Run, tmp_path: Path) -> None:
+    protocol = drawn_protocol()
+    unnamed = replace(protocol, folds=tuple(replace(fold, named=False) for fold in protocol.folds))
+    other = save_random_recognizer(tmp_path / "r.safetensors", name="open", identities=[identity_digest("else")])
+    done = run(models=[other], protocol=unnamed)
+    leaderboard(tmp_path / "results", add=[done.path], page=tmp_path / "page.md")
+    assert "| open ‡ |" in (tmp_path / "page.md").read_text("utf-8")
 
 
 def test_a_name_from_outside_neither_leaves_the_folder_nor_breaks_the_page(run: Run, tmp_path: Path) -> None:
@@ -143,3 +170,38 @@ def test_damaged_entries_boards_and_a_folder_in_use_are_refused(run: Run, tmp_pa
         leaderboard(results, add=[tmp_path / "nothing"])
     with folder_lock(results), pytest.raises(LockedError):
         leaderboard(results)
+
+
+def test_another_model_of_the_same_name_does_not_take_an_entrys_place(run: Run, tmp_path: Path) -> None:
+    done = [
+        run(
+            models=[save_random_recognizer(tmp_path / f"{k}.safetensors", seed=k, name="same")],
+            out=tmp_path / f"out{k}",
+        )
+        for k in (0, 1)
+    ]
+    words = r"same\.json: is of another model called same \(SHA-256 \w{12}, now \w{12}\); give"
+    with pytest.raises(InputError, match=words):
+        leaderboard(tmp_path / "results", add=[d.path for d in done])
+    leaderboard(tmp_path / "results", add=[done[0].path])
+    kept = (tmp_path / "results/drawn/same.json").read_bytes()
+    with pytest.raises(InputError, match=words):
+        leaderboard(tmp_path / "results", add=[done[1].path])
+    assert (tmp_path / "results/drawn/same.json").read_bytes() == kept
+    (tmp_path / "results/drawn/same.json").unlink()
+    assert len(leaderboard(tmp_path / "results", add=[done[1].path])) == 1
+
+
+def test_figures_that_few_comparisons_carry_are_marked_and_older_entries_without_support_are_read(
+    run: Run, tmp_path: Path
+) -> None:
+    done = run(protocol=drawn_protocol(people=26, samples=2), models=["halves"])
+    (entry,) = leaderboard(tmp_path / "results", add=[done.path], page=tmp_path / "page.md")
+    assert entry["folds"][0]["figures"]["fnmr@0.01"]["support"] == "rule of 3"
+    page = (tmp_path / "page.md").read_text("utf-8")
+    assert page.count("†") == 2  # the figure, and what it means
+    assert "† fewer than 30 errors are expected" in page
+    for figure in entry["folds"][0]["figures"].values():
+        del figure["support"]
+    (tmp_path / "results/drawn/halves.json").write_text(json.dumps(entry))
+    assert "†" not in render_leaderboard(read_entries(tmp_path / "results"))

@@ -16,18 +16,13 @@ import torch
 from drawn_crops import drawn_eye, write_crops
 from small_recognizers import random_backbone, save_random_recognizer
 from small_students import small_student
-from syper_data.benchmarking.models import (
-    BLOCK,
-    FunctionModel,
-    load_model,
-    load_models,
-    register_loader,
-    unit_vectors,
-)
+from syper_data.benchmarking.model import BLOCK, unit_vectors
+from syper_data.benchmarking.models import FunctionModel, load_model, load_models, register_loader
 from syper_data.errors import InputError, MissingExtraError, SyperError, UsageError
 from syper_data.quantization.student_file import load_student, write_student
 from syper_data.recognition.embedder import load_embedder
 from syper_data.recognition.embeddings import embed
+from syper_data.recognition.recognizer_file import identity_digest
 
 SIDES = ["image_left", "image_right", None]
 
@@ -163,7 +158,7 @@ def test_models_get_names_of_their_own_and_none_counts_twice(tmp_path: Path) -> 
 def test_embeddings_are_found_by_pixels_then_by_name(tmp_path: Path) -> None:
     from syper_data.imaging.source import SourceImage
 
-    recognizer = save_random_recognizer(tmp_path / "r.safetensors")
+    recognizer = save_random_recognizer(tmp_path / "r.safetensors", identities=None)
     images = eyes(4)
     made = embed(
         write_crops(tmp_path / "eyes.parquet", images), embedder=recognizer, out=tmp_path / "e.parquet", workers=1
@@ -178,6 +173,16 @@ def test_embeddings_are_found_by_pixels_then_by_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no embedding of image 0"):
         model.embed([drawn_eye(77)])
     assert not model.identities_known
+
+
+def test_a_file_of_embeddings_says_whom_its_recognizer_knows(tmp_path: Path) -> None:
+    for identities in (None, [identity_digest("anna")]):
+        recognizer = save_random_recognizer(tmp_path / "r.safetensors", spectrum="nir", identities=identities)
+        crops = write_crops(tmp_path / "eyes.parquet", eyes(2))
+        embed(crops, embedder=recognizer, out=tmp_path / "e.parquet", workers=1)
+        model = load_model(tmp_path / "e.parquet")
+        assert (model.identities, model.identities_known) == (frozenset(identities or ()), identities is not None)
+        assert model.spectrum == "nir"
 
 
 def test_an_embedding_found_by_name_is_of_the_same_eye_and_mirrored_as_it(tmp_path: Path) -> None:

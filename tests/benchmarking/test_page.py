@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,17 @@ import pytest
 from headless_browser import Browser, needs_chromium
 from small_protocols import drawn_protocol
 from syper_data.benchmarking.charts import cmc_chart, det_chart
+from syper_data.benchmarking.made import made_rows
 from syper_data.benchmarking.page import render_page
-from syper_data.benchmarking.summary import command, difference_text, headline, over_text, shortened, summary_rows
+from syper_data.benchmarking.summary import (
+    command,
+    difference_text,
+    fold_rows,
+    headline,
+    over_text,
+    shortened,
+    summary_rows,
+)
 from syper_data.protocols.protocol import Protocol
 
 Run = Callable[..., Any]
@@ -39,6 +49,10 @@ def test_the_first_thing_said_is_which_is_better_and_whether_chance_explains_it(
     for low, high, words in ((-0.2, -0.1, "is more than chance explains"), (-0.1, 0.1, "is not more than chance")):
         changed = {**fold, "differences": [difference(low, high) | {"models": [best, ({*eer} - {best}).pop()]}]}
         assert words in headline({**results, "folds": [changed]})
+    other = ({*eer} - {best}).pop()
+    pairs = [difference(*ends) | {"models": [best, other]} for ends in ((-0.2, -0.1), (-0.1, 0.1))]
+    two = {**results, "folds": [fold | {"differences": [pair]} for pair in pairs]}
+    assert headline(two).endswith(f"Its lead over {other} is more than chance explains in 1 of 2 folds.")
     page = text_of((run().path / "report.html").read_text("utf-8"))
     assert page.index("Lowest EER") < page.index("Figures")
     assert "rule of 3" in page
@@ -73,7 +87,55 @@ def test_several_folds_show_mean_and_deviation_and_how_many_had_the_figure(run: 
     assert over_text({"mean": 0.1, "deviation": None, "n": 1}, 3, "rate") == "10.00\xa0% (1 of 3 folds)"
     assert over_text(None, 3, "rate") == "not supported"
     page = text_of(render_page(results))
-    assert "Fold 1" in page and "Fold 2" in page
+    assert "Fold 1 8 people, 48 mated and 504 non-mated comparisons" in page
+    assert [name for name, _, _ in fold_rows(results)] == ["1", "2"]
+    for cell in next(fold_rows(results))[2]:
+        assert re.fullmatch(r"\d+\.\d\d\xa0% \[\d+\.\d\d, \d+\.\d\d\]", cell)
+
+
+def test_figures_between_the_rule_of_3_and_the_rule_of_30_are_marked_and_the_mark_explained(run: Run) -> None:
+    """504 non-mated comparisons of 56 pairs of eyes on each side bear no target; more people bear 1 %."""
+    done = run(protocol=drawn_protocol(people=26, samples=2), models=["halves"])
+    points = done.results["folds"][0]["figures"]["halves"]["verification"]["at"]
+    assert [at["point"]["support"] for at in points] == ["rule of 3", "none", "none", "none", "none"]
+    cells = dict(summary_rows(done.results))
+    assert cells["FNMR at FMR ≤ 1\xa0%"][0].endswith("]\xa0†")
+    assert not any("†" in cell for name in cells for cell in cells[name] if "FMR" not in name)
+    page = text_of((done.path / "report.html").read_text("utf-8"))
+    assert (
+        "† fewer than 30 errors are expected at this FMR or FPIR (rule of 30): read it with its interval." in page
+    )
+    points[0]["point"]["support"] = "rule of 30"
+    assert "†" not in dict(summary_rows(done.results))["FNMR at FMR ≤ 1\xa0%"][0]
+
+
+def test_over_folds_the_weakest_support_counts(run: Run) -> None:
+    done = run(protocol=drawn_protocol(people=26, samples=2, folds=2), models=["halves"])
+    summary = done.results["summary"]["halves"]
+    assert (summary["fnmr@0.01"]["support"], summary["eer"]["support"]) == ("rule of 3", None)
+    cells = dict(summary_rows(done.results))
+    assert cells["FNMR at FMR ≤ 1\xa0%"][0].endswith("†")
+    assert over_text({"mean": 0.1, "deviation": 0.01, "n": 1, "support": "rule of 3"}, 3, "rate") == (
+        "10.00\xa0% ± 1.00\xa0† (1 of 3 folds)"
+    )
+    assert over_text({"mean": 0.1, "deviation": None, "n": 3}, 3, "rate") == "10.00\xa0%"  # as older files have it
+
+
+def test_how_it_was_made_is_said_in_words_without_what_was_left_alone(run: Run) -> None:
+    results = run(protocol=drawn_protocol(folds=2), folds=["1"], paper_compat=True).results
+    rows = {name: text for name, text, _ in made_rows(results)}
+    assert rows["Settings"] == (
+        "intervals from 20 resamples of people, drawn with seed 3; fold 1; figures as published code computes "
+        "them stand beside"
+    )
+    assert rows["Made with"].startswith("Python 3.")
+    assert rows["Model halves"] == "function of the user's, vectors of 12 values"
+    assert {digest for name, _, digest in made_rows(results) if name == "Fold 1"} == {
+        results["protocol"]["folds"][0]["sha256"]
+    }
+    made = text_of(render_page(results).partition("How it was made")[2])
+    for word in ("None", "True", "False", "[", "{", "('"):
+        assert word not in made, word
 
 
 def test_what_comes_from_outside_is_escaped(run: Run) -> None:
@@ -126,14 +188,15 @@ def test_without_searches_there_is_no_cmc() -> None:
 def test_the_page_fits_phone_and_desktop_and_asks_the_network_for_nothing(
     folds: int, run: Run, tmp_path: Path
 ) -> None:
-    done = run(
-        protocol=drawn_protocol(folds=folds, lost=["person-1/image_left/0"]), show_images=True, paper_compat=True
-    )
+    protocol = drawn_protocol(folds=folds, lost=["person-1/image_left/0"])
+    lists = {f"experimentalProtocol/open_world/test_pairs/fold{k}/pairs.txt": "0" * 64 for k in range(9)}
+    done = run(protocol=replace(protocol, source_files=lists), show_images=True, paper_compat=True)
     page = done.path / "report.html"
     assert "url(" not in page.read_text("utf-8")
     with Browser(tmp_path) as browser:
         for width in (390, 1280):
             seen = browser.visit(page, width)
             assert seen.scroll_width <= seen.client_width <= width
+            assert seen.scroll_height < 12_000 * folds  # no column of single letters
             assert [r for r in seen.requests if not r.startswith("data:")] == [page.as_uri()]
             assert seen.console == []

@@ -86,6 +86,9 @@ def test_a_file_that_is_no_file_of_scores_is_refused_in_one_line(tmp_path: Path)
         (lambda r: r | {"fold": r["fold"] | {"identity": ["|O8", "AAAA"]}}, "an array is of the kind"),
         (lambda r: r | {"fold": r["fold"] | {"identity": ["<i8", "?"]}}, "not a file of scores"),
         (lambda r: r | {"fold": r["fold"] | {"images": ["a.png"]}}, "1 templates have 60 identities"),
+        (lambda r: r | {"fold": r["fold"] | {"sha256": "0" * 64}}, "does not have the digest that it names"),
+        (lambda r: r | {"fold": r["fold"] | {"images": [*r["fold"]["images"][1:], "x"]}}, "not have the digest"),
+        (lambda r: r | {"fold": {k: v for k, v in r["fold"].items() if k != "sha256"}}, "not have the digest"),
         (lambda r: [], "not a file of scores"),
     ],
 )
@@ -101,7 +104,8 @@ def test_a_changed_record_is_refused(tmp_path: Path, change, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "value", "text"), [(3, np.nan, "row 4: the score"), (0, 60, "template beyond the 60")]
+    ("column", "value", "text"),
+    [(3, np.nan, "row 4: the score"), (0, 60, "template beyond the 60"), (0, 59, "not have the digest")],
 )
 def test_a_changed_column_is_refused(tmp_path: Path, column: int, value: float, text: str) -> None:
     fold, scores = two_models(parts=False)

@@ -15,7 +15,8 @@ from drawn_crops import drawn_eye
 from small_protocols import DrawnPictures, drawn_protocol
 from small_recognizers import save_random_recognizer
 from syper_data.benchmarking.contamination import contamination, require_new_people
-from syper_data.benchmarking.models import Model, RecognizerModel
+from syper_data.benchmarking.model import Model
+from syper_data.benchmarking.models import RecognizerModel
 from syper_data.benchmarking.results import model_labels
 from syper_data.benchmarking.vectors import Acquired, embed_images
 from syper_data.dataset.lock import folder_lock

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from small_protocols import drawn_protocol
-from syper_data.benchmarking import benchmark as module
+from syper_data.benchmarking import opening as module
 from syper_data.cli.main import cli
 
 MODEL = """
@@ -28,11 +28,11 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Run a command in ``tmp_path``, where ``mine.py`` lies; protocols are drawn."""
     opened: list[Any] = []
 
-    def open_protocol(name: str, root: Path, **options: Any) -> Any:
+    def open_checked(name: str, root: Path, **options: Any) -> Any:
         opened.append((name, root, options))
-        return drawn_protocol(people=6, folds=1)
+        return drawn_protocol(people=6, folds=1), SimpleNamespace(faults=())
 
-    monkeypatch.setattr(module, "open_protocol", open_protocol)
+    monkeypatch.setattr(module, "open_checked", open_checked)
     monkeypatch.setattr(module, "find_descriptor", lambda name: SimpleNamespace(reader="pairs"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -71,6 +71,16 @@ def test_a_benchmark_prints_its_table_and_can_be_computed_again(call: Any) -> No
     assert Path("out/results.json").read_bytes() == kept
     table = [line for line in done.stdout.splitlines() if "EER" in line]
     assert table == [line for line in again.stdout.splitlines() if "EER" in line]
+
+
+def test_the_table_says_that_failures_count_but_not_in_d_prime(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = drawn_protocol(people=6, folds=1, lost=["person-1/image_left/0"])
+    monkeypatch.setattr(module, "open_checked", lambda *given, **options: (lost, SimpleNamespace(faults=())))
+    done = call(
+        "benchmark", "--protocol", "p", "--root", "x", "--model", "mine:centre", "--out", "o", "--repeats", "20"
+    )
+    said = "1 of 36 images could not be acquired: counted as errors (d\N{PRIME} leaves them out)"
+    assert said in done.output
 
 
 def test_quiet_prints_nothing_and_the_leaderboard_lists_what_was_added(call: Any) -> None:

@@ -91,3 +91,20 @@ def test_a_folder_made_meanwhile_by_another_is_left_alone(tmp_path: Path) -> Non
         out.mkdir()
         (out / "b.txt").write_text("theirs")
     assert [p.name for p in out.iterdir()] == ["b.txt"]
+
+
+def test_a_folder_made_for_a_lock_is_forgotten_only_where_it_failed_and_holds_nothing(tmp_path: Path) -> None:
+    def failing(name: str, **files: str) -> bool:
+        with pytest.raises(RuntimeError), folder_lock(tmp_path / name, forget=True):
+            for file, text in files.items():
+                (tmp_path / name / file).write_text(text)
+            raise RuntimeError("stop")
+        return (tmp_path / name).exists()
+
+    assert not failing("empty")
+    assert failing("filled", shard="x")
+    (tmp_path / "before").mkdir()
+    assert failing("before")
+    with folder_lock(tmp_path / "good", forget=True):
+        pass
+    assert (tmp_path / "good").is_dir()

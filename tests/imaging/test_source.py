@@ -218,3 +218,14 @@ def test_a_picture_folder_can_be_listed_and_chosen_from(tmp_path: Path) -> None:
         ("anna/1.png", "1.png"), ("anna/2.png", "2.png"), ("b.png", "b.png"),
     ]  # fmt: skip
     assert [entry.source_id for entry in source.take([1, 2])] == ["anna/2.png", "b.png"]
+
+
+def test_labels_say_their_place_and_what_a_column_masked_holds(tmp_path: Path) -> None:
+    cells = [{"bytes": b"x", "path": f"{i}.png"} for i in range(2)]
+    pq.write_table(pa.table({"image": cells, "masked": ["yes", None], "seed": [7, 8]}), tmp_path / "eyes.parquet")
+    source = ImageSource.open(tmp_path)
+    assert [(x.where, x.masked, x.seed) for x in source.labels()] == [
+        ("eyes.parquet, row 0", "yes", 7),
+        ("eyes.parquet, row 1", None, 8),
+    ]
+    assert source.labels_in(source.tables[0]) == source.labels()

@@ -102,7 +102,7 @@ def test_no_rate_is_given_that_the_comparisons_cannot_support() -> None:
     scores = Scores(rng.normal(2, 1, 500), rng.normal(0, 1, 2999))
     refused = scores.operating_point(0.001)
     assert (refused.threshold, refused.fmr, refused.fnmr) == (None, None, None)
-    assert "at least 3000 are needed (rule of 3)" in refused.note
+    assert "at least 3,000 are needed (rule of 3)" in refused.note
     few = scores.operating_point(0.002)
     assert few.support == RULE_OF_3
     assert few.fmr is not None
@@ -129,6 +129,14 @@ def test_a_thinned_det_curve_keeps_its_ends_and_order() -> None:
 def test_d_prime_of_two_gaussians_is_their_distance() -> None:
     rng = np.random.default_rng(1)
     assert Scores(rng.normal(3, 2, 40000), rng.normal(0, 2, 40000)).d_prime() == pytest.approx(1.5, abs=0.03)
+
+
+def test_d_prime_is_below_zero_where_mated_scores_are_the_lower_ones() -> None:
+    mated, nonmated = np.array([0.1, 0.2, 0.4]), np.array([0.3, 0.8, 0.9, 0.9])
+    right, wrong = Scores(nonmated, mated).d_prime(), Scores(mated, nonmated).d_prime()
+    assert wrong == pytest.approx(-right)
+    assert wrong < 0
+    assert (Scores([1.0], [0.0]).d_prime(), Scores([0.0], [1.0]).d_prime()) == (math.inf, -math.inf)
 
 
 @pytest.mark.parametrize("bad", [[], [[1.0]], ["a"]])

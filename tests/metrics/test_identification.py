@@ -115,7 +115,7 @@ def test_figures_of_a_search_have_intervals_and_say_what_they_rest_on() -> None:
     assert first.fpir <= 0.1
     assert first.independent == 60  # people, not searches
     assert (second.fnir, second.support) == (None, "none")
-    assert "60 independent people without a reference can't support an FPIR of 0.01" in second.note
+    assert "60 independent people without a reference can't support an FPIR of 1 %" in second.note
     assert found == identification(whole, probes, probes, fpirs=(0.1, 0.01), repeats=200)
 
 

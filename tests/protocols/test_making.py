@@ -21,7 +21,8 @@ from labelled_images import SIDES, people, write_rows
 from syper_data.cropping.crop import crop
 from syper_data.errors import InputError, SyperError, UsageError
 from syper_data.imaging.source import ImageSource, Unreadable
-from syper_data.protocols.making import MadeProtocol, make_protocol
+from syper_data.protocols.made import MadeProtocol
+from syper_data.protocols.making import make_protocol
 from syper_data.protocols.protocol import Fold
 from syper_data.protocols.reading import open_protocol
 from syper_data.protocols.splitting import prove

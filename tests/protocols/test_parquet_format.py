@@ -14,7 +14,8 @@ import yaml
 
 from labelled_images import people, write_rows
 from syper_data.errors import InputError, OutputError, UsageError
-from syper_data.protocols.making import MadeProtocol, make_protocol
+from syper_data.protocols.made import MadeProtocol
+from syper_data.protocols.making import make_protocol
 from syper_data.protocols.parquet_format import read_descriptor, read_parquet_protocol, read_table
 
 
@@ -95,6 +96,18 @@ def test_the_descriptor_says_how_it_was_made_and_names_no_folder(tmp_path: Path)
     assert descriptor["options"]["subject_disjoint"] is True
     assert descriptor["made"]["counts"]["1"]["mated"] == descriptor["expects"]["folds"]["1"][0] == 4
     assert descriptor["spectrum"] == made.spectrum == "vis"
+
+
+def test_a_fold_has_the_digest_that_results_name_and_protocols_with_older_digests_are_read(tmp_path: Path) -> None:
+    made = make(tmp_path)
+    digests = read_descriptor(tmp_path / "made")["options"]["fold_sha256"]
+    assert digests == {fold.name: fold.sha256() for fold in made.folds}
+    path = tmp_path / "made" / "protocol.yaml"
+    path.write_text(path.read_text("utf-8").replace("fold_sha256:", "digests:"))
+    assert [fold.sha256() for fold in read_parquet_protocol(path)] == list(digests.values())
+    path.write_text(path.read_text("utf-8").replace("  digests:", "  fold_sha256: none\n  digests:"))
+    with pytest.raises(InputError, match=r"options\.fold_sha256 is of the wrong form"):
+        read_parquet_protocol(path)
 
 
 def test_the_same_command_again_changes_nothing_and_another_is_refused(tmp_path: Path) -> None:
@@ -214,7 +227,7 @@ def whole_role(role: str) -> Callable[[dict[str, list[Any]]], None]:
         (descriptor_with(options__comparisons={"all": 1}), "comparisons must have same_side"),
         (descriptor_with(options__comparisons__across="age"), "comparisons: across is 'age'"),
         (
-            descriptor_with(options__digests__1="0" * 64),
+            descriptor_with(options__fold_sha256__1="0" * 64),
             "fold 1 has another digest than its images and comparisons",
         ),
         (descriptor_with(options__files={}), "files names no images.parquet"),

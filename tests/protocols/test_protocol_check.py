@@ -11,6 +11,7 @@ from published_layouts import UFPR_PAIRS_FILE, lfw_lines, lfw_photos, ufpr_copy,
 from syper_data.errors import InputError, UsageError
 from syper_data.protocols.check import ProtocolCheck, check_protocol
 from syper_data.protocols.making import make_protocol
+from syper_data.protocols.parquet_format import read_parquet_protocol
 from syper_data.protocols.reading import list_sha256
 
 NAME = "ufpr-periocular-open"
@@ -25,8 +26,8 @@ def test_a_complete_copy_is_complete_whatever_else_lies_there(tmp_path: Path) ->
     assert check.complete
     found = states(check)
     assert found["ok"][0] == "12 lists are there"
-    assert found["ok"][1] == "fold 1: 8 templates of 2 people, 3 mated and 3 non-mated"
-    assert any("8 image files" in note and "published: 33660" in note for note in found["note"])
+    assert found["ok"][1] == "fold 1: 8 images of 2 people, 3 mated and 3 non-mated comparisons"
+    assert any("8 image files" in note and "published: 33,660" in note for note in found["note"])
     assert check.lines()[-1] == "complete"
 
 
@@ -37,7 +38,7 @@ def test_missing_images_and_lists_are_named_with_where_to_ask(tmp_path: Path) ->
     assert states(check)["missing"] == ["fold 2: 1 of 8 images: C4S1I1L.jpg"]
     (copy / UFPR_PAIRS_FILE).unlink()
     check = check_protocol(NAME, copy)
-    assert states(check)["missing"] == [f"list {UFPR_PAIRS_FILE}: not in {copy}"]
+    assert states(check)["missing"] == [f"list {UFPR_PAIRS_FILE}"]
     assert "cannot be read" in states(check)["wrong"][0]
     assert not check.complete
     lines = check.lines()
@@ -69,7 +70,7 @@ def test_lists_are_checked_by_their_digest_and_folds_by_their_counts(tmp_path: P
     assert check_protocol(own, tmp_path).complete
     own.write_text(text.replace("[4, 4]", "[4, 5]"))
     (wrong,) = states(check_protocol(own, tmp_path))["wrong"]
-    assert wrong.endswith("4 mated and 4 non-mated; published: 4 and 5")
+    assert wrong.endswith("4 mated and 4 non-mated comparisons; published: 4 and 5")
     own.write_text(text)
     write_lines(tmp_path / "pairs.txt", [*lines[:3], lines[4], lines[3], *lines[5:]])
     (wrong,) = states(check_protocol(own, tmp_path))["wrong"]
@@ -79,7 +80,7 @@ def test_lists_are_checked_by_their_digest_and_folds_by_their_counts(tmp_path: P
 def test_where_everything_is_compared_the_number_of_images_decides(tmp_path: Path) -> None:
     write_images(tmp_path, [f"S2{p:03d}L{i:02d}.jpg" for p in (1, 2) for i in (1, 2)])
     check = check_protocol("casia-iris-lamp", tmp_path)
-    assert states(check)["wrong"] == ["4 images; published: 16212", "2 people; published: 411"]
+    assert states(check)["wrong"] == ["4 images; published: 16,212", "2 people; published: 411"]
 
 
 def test_a_place_that_is_not_there_is_the_users_mistake(tmp_path: Path) -> None:
@@ -98,3 +99,15 @@ def test_a_made_protocol_is_known_by_its_folder_and_one_fold_need_not_show_every
     assert one.complete
     assert any("9 people" in text for text in states(whole)["ok"])
     assert not any(" people; " in text for text in states(one)["ok"])
+
+
+def test_a_made_protocol_needs_the_images_that_it_lists_and_no_others(tmp_path: Path) -> None:
+    rows = people(9, 2)
+    make_protocol(write_rows(tmp_path / "eyes.parquet", rows), out=tmp_path / "made", name="made", folds=3)
+    (fold,) = read_parquet_protocol(tmp_path / "made", folds=["1"])
+    tested = [row for row in rows if row["subject"] in fold.subject_names]
+    part = write_rows(tmp_path / "part.parquet", tested)
+    check = check_protocol(tmp_path / "made", part, folds=["1"])
+    assert check.complete
+    assert "12 images; measured: 36" in states(check)["note"]
+    assert not check_protocol(tmp_path / "made", part, folds=["2"]).complete

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,21 @@ def test_what_is_written_comes_back_bit_by_bit(tmp_path: Path) -> None:
     assert (header.rows, header.dim, header.unreadable) == (5000, 128, lost)
     made.write(tmp_path / "again.parquet")
     assert (tmp_path / "e.parquet").read_bytes() == (tmp_path / "again.parquet").read_bytes()
+
+
+def test_whom_the_recognizer_knows_comes_back_and_older_files_do_not_say_it(tmp_path: Path) -> None:
+    known = replace(some(4), identities=frozenset({"0" * 64, "f" * 64}), spectrum="nir")
+    known.write(tmp_path / "e.parquet")
+    for found in (Embeddings.read(tmp_path / "e.parquet"), next(Embeddings.blocks(tmp_path / "e.parquet", 2))):
+        assert (found.identities, found.spectrum) == (known.identities, "nir")
+    assert known.select([1]).header == replace(read_header(tmp_path / "e.parquet"), rows=1)
+    nobody = replace(known, identities=frozenset())
+    nobody.write(tmp_path / "e.parquet")
+    assert read_header(tmp_path / "e.parquet").identities == frozenset()
+    some(4).write(tmp_path / "e.parquet")
+    said = json.loads(pq.read_schema(tmp_path / "e.parquet").metadata[b"syper_embeddings"])
+    assert said["embedder"] == {"name": "some-v1", "sha256": SHA}
+    assert read_header(tmp_path / "e.parquet").identities is None
 
 
 def test_other_readers_find_a_plain_table(tmp_path: Path) -> None:
@@ -151,6 +167,18 @@ WRONG: dict[str, tuple[Callable[[pa.Table], pa.Table], str]] = {
         "say not what embedded",
     ),
     "no embedder": (about(embedder=None), "say not what embedded it"),
+    "people who are no digests": (
+        about(embedder={"name": "n", "sha256": SHA, "identities": ["anna"]}),
+        "say not what embedded it",
+    ),
+    "people who are no list": (
+        about(embedder={"name": "n", "sha256": SHA, "identities": "0"}),
+        "say not what embedded it",
+    ),
+    "an unknown spectrum": (
+        about(embedder={"name": "n", "sha256": SHA, "spectrum": ["x"]}),
+        "say not what embedded it",
+    ),
     "another version": (about(format=9), "format version 9, this toolkit reads 1"),
     "another dimension": (about(dim=512), "columns are not those of embeddings of 512 values"),
     "dimension no number": (about(dim="x"), "columns are not those"),

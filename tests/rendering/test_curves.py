@@ -40,7 +40,16 @@ def test_equal_rates_lie_on_the_diagonal_of_equal_axes() -> None:
     x, y = axis.place([0.01, 0.1], 0, 100), axis.place([0.01, 0.1], 0, 100)
     assert np.array_equal(x, y)
     assert axis.place([0.001, 0.5], 0, 100) == pytest.approx([0, 100])
-    assert [text for _, text in axis.ticks][:2] == ["0.1 %", "1 %"]
+    assert [text for _, text in axis.ticks][:3] == ["0.1 %", "0.2 %", "0.5 %"]
+
+
+def test_ticks_of_rates_keep_apart_and_reach_the_lowest_rates() -> None:
+    wide = [text for _, text in rate_axis("FMR", 6e-5, 0.5, apart=0.11).ticks]
+    assert wide == ["0.01 %", "0.1 %", "1 %", "10 %", "20 %", "40 %"]
+    axis = rate_axis("FNMR", 0.0017, 0.95)
+    assert [text for _, text in axis.ticks][:3] == ["0.2 %", "1 %", "5 %"]
+    places = axis.place([value for value, _ in axis.ticks], 0, 1)
+    assert np.diff(places).min() >= 0.06
 
 
 def test_values_beyond_an_axis_stand_at_its_end() -> None:

@@ -47,7 +47,7 @@ def read(request: Request) -> Reading:
         identity,
         identity,
         tuple(f"{path.stem}-{code}" for code in range(int(identity.max()) + 1)),
-        ListedComparisons(probe, reference, mated),
+        ListedComparisons(probe, reference, mated, str(path)),
         parts=_parts(mated, option(options, "parts", 0, int)),
         named=False,
     )

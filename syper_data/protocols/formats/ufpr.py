@@ -11,6 +11,7 @@ the notes say so), ``repeated``.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -117,7 +118,7 @@ def _fold(
     remarks = [f"{again} comparisons are listed again"] if again else []
     if merged:
         keep = ~own
-        listed = type(listed)(a[keep], b[keep], mated[keep])
+        listed = replace(listed, probe=a[keep], reference=b[keep], mated=mated[keep])
         identity = subject
     if own.any():
         what = "dropped" if merged else "kept, as published"
