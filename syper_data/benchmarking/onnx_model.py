@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,9 @@ from syper_data.benchmarking.model import BLOCK, Pixels, Vectors, oriented, unit
 from syper_data.errors import InputError, MissingExtraError, SyperError
 from syper_data.imaging.pixels import resize
 from syper_data.recognition.embedder import RESIZE_FILTER
+from syper_data.recognition.embedding_table import PERSON_DIGEST
 from syper_data.recognition.recognizer_file import ORIENTATIONS, SPECTRA
 
-_DIGEST = re.compile(r"[0-9a-f]{64}|[0-9a-f]{12}")  # whole and short ones
 _TYPES = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
 
 
@@ -85,7 +84,7 @@ class OnnxModel:
         self.spectrum = spectrum
         try:
             digests = json.loads(about.get("identities") or "null")
-            right = digests is None or all(_DIGEST.fullmatch(d) for d in digests)
+            right = digests is None or all(PERSON_DIGEST.fullmatch(d) for d in digests)
         except (ValueError, TypeError, RecursionError):
             right = False
         if not right or spectrum not in (None, *SPECTRA):

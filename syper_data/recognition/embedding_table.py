@@ -39,8 +39,8 @@ COLUMNS = pa.schema(
         ("pixel_sha256", pa.string()),
     ]
 )
+PERSON_DIGEST = re.compile(r"[0-9a-f]{64}|[0-9a-f]{12}")  # whole, or short as in student files
 _KEY = b"syper_embeddings"
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,9 @@ def read_header(path: Path) -> EmbeddingsHeader:
 def _identities(digests: object) -> frozenset[str] | None:
     if digests is None:
         return None
-    if not isinstance(digests, list) or not all(isinstance(d, str) and _DIGEST.fullmatch(d) for d in digests):
+    if not isinstance(digests, list) or not all(
+        isinstance(d, str) and PERSON_DIGEST.fullmatch(d) for d in digests
+    ):
         raise ValueError("identities are no digests")
     return frozenset(digests)
 

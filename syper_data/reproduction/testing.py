@@ -15,13 +15,14 @@ import numpy as np
 
 from syper_data.benchmarking.contamination import contamination, require_new_people
 from syper_data.benchmarking.measured import MeasuredFold, Settings, measure, measured
-from syper_data.benchmarking.models import Vectors, load_model
+from syper_data.benchmarking.model import Vectors
+from syper_data.benchmarking.models import load_model
+from syper_data.benchmarking.opening import Opened, open_for_benchmark
 from syper_data.benchmarking.results import model_labels, protocol_record
 from syper_data.benchmarking.scoring import acquired_scores
 from syper_data.benchmarking.vectors import embed_images
 from syper_data.errors import SyperError, UsageError
 from syper_data.protocols.protocol import Fold, Protocol
-from syper_data.protocols.reading import open_protocol
 from syper_data.recognition.recognizer_file import RecognizerFile
 
 TEACHER, STUDENT = "teacher", "student"
@@ -32,14 +33,19 @@ Report = Callable[[int, int], None]
 class Trial:
     """One fold of a protocol, on which teachers and students are tested."""
 
-    protocol: Protocol
+    opened: Opened
     fold: Fold
     settings: Settings
 
     @property
+    def protocol(self) -> Protocol:
+        """The protocol with this one fold."""
+        return self.opened.protocol
+
+    @property
     def record(self) -> dict[str, Any]:
         """The protocol as results hold it."""
-        return protocol_record(self.protocol, [self.fold])
+        return protocol_record(self.protocol, self.opened.differences)
 
     def known_people(self, teacher: RecognizerFile, images: frozenset[str]) -> str | None:
         """Why nobody trained on these may be tested here, None where he may."""
@@ -117,22 +123,21 @@ class Trials:
             InputError: data that are not the protocol's.
         """
         if name not in self._opened:
-            self._opened[name] = self._open() if name is None else self._trial(open_protocol(name))
+            self._opened[name] = self._open(name)
         return self._opened[name]
 
-    def _open(self) -> Trial:
-        given = self._protocol
-        if isinstance(given, Protocol):
-            if self._root is not None or self._images is not None:
-                raise UsageError("root and images belong to a protocol's name; an opened one has its own")
-            return self._trial(given)
-        return self._trial(open_protocol(given, self._root, images=self._images, folds=self._folds or None))
-
-    def _trial(self, protocol: Protocol) -> Trial:
+    def _open(self, name: str | None) -> Trial:
+        if name is None:
+            opened = open_for_benchmark(
+                self._protocol, root=self._root, images=self._images, folds=self._folds or None
+            )
+        else:
+            opened = open_for_benchmark(name)
+        protocol = opened.protocol
         if len(protocol.folds) != 1:
             names = ", ".join(fold.name for fold in protocol.folds)
             raise UsageError(f"{protocol.name}: the table is of one fold, choose with --folds ({names})")
-        return Trial(protocol, protocol.folds[0], self._settings)
+        return Trial(opened, protocol.folds[0], self._settings)
 
 
 def _figures(found: MeasuredFold) -> dict[str, Any]:

@@ -278,7 +278,7 @@ def test_what_can_not_be_used_is_one_line(teacher: Path, tiny: Path, crops: Path
         ({"real": tmp_path / "none"}, "none"),
         ({"real": crops, "plan": small_plan(data={"real": str(crops)})}, "leaves no images open"),
         ({"protocol": drawn_protocol(folds=2)}, r"drawn: the table is of one fold, choose with --folds \(1, 2\)"),
-        ({"protocol": "nir-lamp100"}, "--root must say where the data lie"),
+        ({"protocol": "nir-lamp100"}, "--root: where is your copy of the data"),
         ({"root": tmp_path}, "an opened one has its own"),
         ({"plan": tmp_path / "no.yaml"}, "cannot be read"),
     ):
@@ -314,7 +314,7 @@ def test_a_cell_may_have_a_protocol_of_its_own_that_needs_no_data(
     ]
     table = reproduce(teacher, tiny, tmp_path, plan=only(cells), budget="one").table
     assert [run["status"] for run in table["runs"]] == ["waiting", "waiting", "not run"]
-    assert table["runs"][2]["reason"].startswith("nir-lamp100: --root must say where the data lie")
+    assert table["runs"][2]["reason"].startswith("nir-lamp100: --root: where is your copy of the data")
     assert [entry["name"] for entry in table["protocols"]] == ["drawn", "synthetic"]
 
 
