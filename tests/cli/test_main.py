@@ -89,6 +89,7 @@ def test_sample_and_verify_work_from_the_shell(tiny: Path, tmp_path: Path) -> No
         (["verify"], "Missing argument 'DIRECTORY' (syper-data verify --help"),
         (["sample", "--n", "many"], "'many' is not a valid integer (syper-data sample --help"),
         (["sample", "--frobnicate"], "No such option"),
+        (["smaple"], "No such command 'smaple'. Did you mean sample?"),
     ],
 )
 def test_the_users_mistake_is_one_line_and_exit_code_2(
@@ -102,6 +103,15 @@ def test_the_users_mistake_is_one_line_and_exit_code_2(
     assert done.stderr.startswith("Error: ")
     assert done.stderr.count("\n") == 1
     assert not list(tmp_path.rglob("*.parquet"))
+
+
+@pytest.mark.parametrize("group", [[], ["protocol"]])
+def test_a_bare_command_shows_its_help_on_lines_of_its_own(tmp_path: Path, group: list[str]) -> None:
+    done = run(*group, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == ""
+    assert done.stdout.startswith("Usage: syper-data")
+    assert done.stdout.count("\n") > 8
 
 
 def test_debug_shows_the_traceback_and_keeps_the_exit_code(tmp_path: Path) -> None:

@@ -56,9 +56,10 @@ def test_every_readable_kind_gives_both_crops_and_the_rest_is_listed_with_its_re
     _, crops = made
     failed = {f.source_id: f.reason for f in crops.failures}
     assert set(failed) == {"empty.png", "cut.png", "text.png", "floats.png", "bomb.png"}
-    assert "empty (0 bytes)" in failed["empty.png"]
-    assert "not a decodable image (truncated)" in failed["cut.png"]
-    assert "not a decodable image" in failed["text.png"]
+    assert failed["empty.png"] == "the image is empty (0 bytes)"  # the file is named beside it, without its folder
+    assert failed["cut.png"] == "not a decodable image (truncated)"
+    assert failed["text.png"] == "not a decodable image (of no known format)"
+    assert ("the image is empty (# bytes)", 1) in crops.reasons()
     assert "floating-point pixel values" in failed["floats.png"]
     assert "9000x9000 is 81 megapixels, more than 64" in failed["bomb.png"]
     assert (crops.entries, crops.crops) == (13, 16)
@@ -197,3 +198,10 @@ def test_requests_that_cannot_be_met_are_refused_before_anything_is_written(tmp_
         with pytest.raises(UsageError, match=words):
             crop(source, tmp_path / out, fixed_eyes=EYES, columns=columns)
     assert not (tmp_path / "eyes").exists()
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(made: tuple[Path, Crops], tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(InputError, match=r"holds letter\.txt but no manifest\.json; choose another folder"):
+        crop(made[0], tmp_path, fixed_eyes=EYES)
+    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == ["letter.txt"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 from drawn_pictures import DRAWN_EYES, drawn_face
 from small_generators import REPOSITORY
 from syper_data.cropping import detector as detector_module
-from syper_data.cropping.detector import Detector, decode, detector_file, distinct
+from syper_data.cropping.detector import Detector, decode, detector_file, detector_identity, distinct
 from syper_data.cropping.eyes import refine_eyes
 from syper_data.errors import InputError, MissingExtraError
 
@@ -46,6 +47,13 @@ def test_a_missing_extra_names_the_command_that_installs_it(monkeypatch: pytest.
     monkeypatch.setattr(detector_module, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"pip install -c constraints.txt '\.\[crop\]'"):
         detector_file()
+
+    def not_there(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(detector_module.metadata, "version", not_there)
+    with pytest.raises(MissingExtraError):  # before the package is asked for its version
+        detector_identity()
 
 
 @needs_detector
