@@ -16,8 +16,8 @@ from syper_data.gan.augment import AugmentConfig, DiffAugmentConfig
 from syper_data.gan.config import GeneratorConfig, check_number, check_positive, check_whole
 from syper_data.gan.projected import ProjectedConfig
 from syper_data.gan.stylegan2 import StyleGAN2Config
+from syper_data.imaging.spectrum import SPECTRA
 
-SPECTRA = ("vis", "nir")
 CLASSES = ("subject", "eye")
 _FOLDER_NAME = re.compile(r"[^./\x00-\x1f][^/\x00-\x1f]*")
 _KINDS: dict[str, dict[str, type]] = {
