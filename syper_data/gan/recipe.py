@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from syper_data.dataset.manifest import CLASSES
 from syper_data.errors import ConfigError
 from syper_data.execution.run_files import read_recipe_values
 from syper_data.gan.ada import AdaConfig
@@ -18,7 +19,6 @@ from syper_data.gan.projected import ProjectedConfig
 from syper_data.gan.stylegan2 import StyleGAN2Config
 from syper_data.imaging.spectrum import SPECTRA
 
-CLASSES = ("subject", "eye")
 _FOLDER_NAME = re.compile(r"[^./\x00-\x1f][^/\x00-\x1f]*")
 _KINDS: dict[str, dict[str, type]] = {
     "adversary": {"projected": ProjectedConfig, "stylegan2": StyleGAN2Config},

@@ -174,6 +174,7 @@ class GeneratorFolder(RunFolder[TrainingRun]):
         }
         optional = {
             "classes": list(run.crops.classes),
+            "class_of": run.recipe.class_of if run.crops.classes else None,
             **self.split.record(),
             "init_from": run.init_from,
             "changes": self._changes,
