@@ -102,6 +102,13 @@ class TrainingRecipe:
         """Whether the generator has classes."""
         return self.auto_classes or self.generator.c_dim > 0
 
+    def unfinished(self, kimg: object) -> str | None:
+        """How far a generator is that was shown so many thousand images, in words; None at the end of the run, or
+        where nobody knows."""
+        if isinstance(kimg, int | float) and kimg < self.total_kimg:
+            return f"the run stands at {kimg:g} of its recipe's {self.total_kimg:g} thousand images"
+        return None
+
     def with_classes(self, count: int) -> TrainingRecipe:
         """The recipe with ``c_dim`` settled."""
         return replace(self, generator=replace(self.generator, c_dim=count), auto_classes=False)
