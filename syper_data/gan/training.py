@@ -134,8 +134,12 @@ class GeneratorFolder(RunFolder[TrainingRun]):
         return {**self.run.crops.summary(), **self.split.record(), "init_from": self.run.init_from}
 
     def announcement(self) -> dict[str, Any]:
-        """The summary, with the number of the classes in place of their names."""
-        return {**self.summary(), "classes": len(self.run.crops.classes)}
+        """The summary, with the number of the classes in place of their names, and the length."""
+        return {
+            **self.summary(),
+            "classes": len(self.run.crops.classes),
+            "of_kimg": self.run.recipe.total_kimg,
+        }
 
     def due(self) -> bool:
         """Every ``snapshot_kimg``."""

@@ -72,7 +72,7 @@ def test_a_generator_is_not_trained_by_a_recipe_for_other_light(tmp_path: Path) 
         train_generator(recipe, images, tmp_path / "run")
     with pytest.raises(InputError, match="recipe says nir: set spectrum: vis and img_channels: 3 in the recipe"):
         train_generator(small_training.RECIPE, [replace(x, spectrum="vis") for x in images], tmp_path / "run")
-    assert not (tmp_path / "run" / "recipe.yaml").exists()
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_recognizer_is_not_trained_by_a_recipe_for_other_light(tmp_path: Path) -> None:
@@ -83,4 +83,4 @@ def test_a_recognizer_is_not_trained_by_a_recipe_for_other_light(tmp_path: Path)
     mixed = [replace(image, spectrum="nir") for image in images[:6]] + images[6:]
     with pytest.raises(InputError, match=r"row 6: spectrum is vis, images before it are nir"):
         train_recognizer(recipe, mixed, tmp_path / "run", holdout=0.5)
-    assert not (tmp_path / "run" / "recipe.yaml").exists()
+    assert not (tmp_path / "run").exists()
