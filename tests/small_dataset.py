@@ -22,6 +22,7 @@ def make_dataset(
     *,
     runs: Sequence[Run] | None = None,
     c_dim: int = 0,
+    class_of: str | None = None,
     image_format: str = "png",
     colour_mode: str = "RGB",
     spectrum: str = "vis",
@@ -43,7 +44,7 @@ def make_dataset(
         image_format=image_format,
         encoder=encoder_identity(image_format),
     )
-    generator = GeneratorIdentity(generator_name, "ab" * 32, 32, 64, c_dim, spectrum)
+    generator = GeneratorIdentity(generator_name, "ab" * 32, 32, 64, c_dim, spectrum, class_of)
     versions = {"torch": "2.0"} if environment is None else environment
     planned = tuple(runs) if runs is not None else (Run(0, n),)
     dataset = DatasetDirectory.create(path, Manifest(toolkit, generator, planned, settings, versions, shard_rows))

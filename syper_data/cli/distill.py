@@ -60,19 +60,15 @@ def command(quiet: bool, **options: object) -> None:
     command again resumes. Under torchrun, or accelerate launch, the processes share each batch.
     """
     from syper_data.cli.process_group import process_group
+    from syper_data.cli.training_lines import TrainingLines
     from syper_data.execution.memory import keep_freed_memory
     from syper_data.imaging.columns import parse_columns
     from syper_data.quantization.distill import distill
-
-    def show(line: dict[str, object]) -> None:
-        if not quiet:
-            shown = ", ".join(f"{name} {value}" for name, value in line.items() if value is not None)
-            click.echo(shown, err=True)
 
     options["data"] = options["data"] or None
     options["columns"] = parse_columns(options["columns"])  # type: ignore[arg-type]
     keep_freed_memory()
     with process_group() as leads:
-        weights = distill(report=show, **options)  # type: ignore[arg-type]
+        weights = distill(report=TrainingLines(quiet), **options)  # type: ignore[arg-type]
     if leads and not quiet:
         click.echo(f"{weights}: syper-data embed IMAGES --embedder {weights} --out FILE")

@@ -42,7 +42,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--features-generated", type=_PATH, help="The same of generated images, instead of GENERATOR.")
 @click.option("--features-name", default="features-from-file", show_default=True, help="What made these features.")
 @click.option("--workers", type=int, help="Processes that make the images (default: one a core).")
-@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors and warnings.")
 def command(generator: str | None, quiet: bool, **options: object) -> None:
     """Judge a generator's images against real crops, with a feature net that training never used.
 
@@ -58,6 +58,8 @@ def command(generator: str | None, quiet: bool, **options: object) -> None:
     keep_freed_memory()
     with ProgressLine("evaluating", "images", quiet) as line:
         done = evaluate(generator, report=lambda what, at, of: line.update(at, of, what), **options)  # type: ignore[arg-type]
+    for warning in done.get("warnings", ()):
+        click.echo(f"Warning: {warning}", err=True)
     if quiet:
         return
     for row in figure_rows(done):

@@ -51,19 +51,15 @@ def command(quiet: bool, **options: object) -> None:
     epochs, batch and when ranges are fixed. They run for epochs of --data; with --generator give --steps.
     """
     from syper_data.cli.process_group import process_group
+    from syper_data.cli.training_lines import TrainingLines
     from syper_data.execution.memory import keep_freed_memory
     from syper_data.imaging.columns import parse_columns
     from syper_data.quantization.quantize import quantize
-
-    def show(line: dict[str, object]) -> None:
-        if not quiet:
-            shown = ", ".join(f"{name} {value}" for name, value in line.items() if value is not None)
-            click.echo(shown, err=True)
 
     options |= {name: options[name] or None for name in ("data", "layer_bits")}
     options["columns"] = parse_columns(options["columns"])  # type: ignore[arg-type]
     keep_freed_memory()
     with process_group() as leads:
-        path = quantize(report=show, **options)  # type: ignore[arg-type]
+        path = quantize(report=TrainingLines(quiet), **options)  # type: ignore[arg-type]
     if leads and not quiet:
         click.echo(f"{path}: {path.stat().st_size:,} bytes")

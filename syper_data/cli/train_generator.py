@@ -51,15 +51,12 @@ def command(
     few thousand images. Under torchrun, or accelerate launch, the processes share each batch.
     """
     from syper_data.cli.process_group import process_group
+    from syper_data.cli.training_lines import TrainingLines
     from syper_data.execution.memory import keep_freed_memory
     from syper_data.gan.training import train_generator
     from syper_data.imaging.columns import parse_columns
 
-    def show(line: dict[str, object]) -> None:
-        if not quiet:
-            shown = ", ".join(f"{name} {value}" for name, value in line.items())
-            click.echo(shown, err=True)
-
+    lines = TrainingLines(quiet)
     keep_freed_memory()
     with process_group() as leads:
         weights = train_generator(
@@ -70,7 +67,8 @@ def command(
             subjects=subjects,
             holdout=holdout,
             init_from=init_from,
-            report=show,
+            report=lines,
         )
     if leads and not quiet:
-        click.echo(f"{weights}: syper-data sample --generator {weights} --n 1000")
+        some = "--per-label 10" if lines.announced["classes"] else "--n 1000"
+        click.echo(f"{weights}: syper-data sample --generator {weights} {some}")

@@ -54,14 +54,10 @@ def command(
     Under torchrun, or accelerate launch, the processes share each batch.
     """
     from syper_data.cli.process_group import process_group
+    from syper_data.cli.training_lines import TrainingLines
     from syper_data.execution.memory import keep_freed_memory
     from syper_data.imaging.columns import parse_columns
     from syper_data.recognition.training import train_recognizer
-
-    def show(line: dict[str, object]) -> None:
-        if not quiet:
-            shown = ", ".join(f"{name} {value}" for name, value in line.items() if value is not None)
-            click.echo(shown, err=True)
 
     keep_freed_memory()
     with process_group() as leads:
@@ -73,7 +69,7 @@ def command(
             subjects=subjects,
             subjects_half=subjects_half,
             holdout=holdout,
-            report=show,
+            report=TrainingLines(quiet),
         )
     if leads and not quiet:
         click.echo(f"{weights}: syper-data embed IMAGES --embedder {weights} --out FILE")

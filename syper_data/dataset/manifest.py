@@ -19,6 +19,7 @@ from syper_data.dataset.settings import SamplingSettings
 from syper_data.errors import ConfigError, InputError
 
 SCHEMA = "syper-manifest/1"
+CLASSES = ("subject", "eye")  # what a class of a generator may be, of its training data
 MAX_SEED = 2**32 - 1
 MAX_ROWS = 1_000_000_000
 
@@ -48,7 +49,10 @@ class Run:
 
 @dataclass(frozen=True)
 class GeneratorIdentity:
-    """Which generator made the images; ``sha256`` is that of the generator file."""
+    """Which generator made the images; ``sha256`` is that of the generator file.
+
+    ``class_of`` says what a class was in the training data, where the file does: a ``subject`` or an ``eye``.
+    """
 
     name: str
     sha256: str
@@ -56,6 +60,7 @@ class GeneratorIdentity:
     z_dim: int
     c_dim: int
     spectrum: str
+    class_of: str | None = None
 
 
 @dataclass(frozen=True)
@@ -156,7 +161,7 @@ class Manifest:
         content = {
             "schema": SCHEMA,
             "toolkit": self.toolkit,
-            "generator": asdict(self.generator),
+            "generator": {k: v for k, v in asdict(self.generator).items() if v is not None},
             "runs": [asdict(run) for run in self.runs],
             "settings": self.settings.to_dict(),
             "environment": dict(sorted(self.environment.items())),
@@ -241,7 +246,12 @@ def _identity(values: dict[str, Any]) -> GeneratorIdentity:
     if spectrum not in ("vis", "nir"):
         raise ConfigError(f"generator spectrum is {spectrum!r}: must be vis or nir")
     numbers = {name: _whole(values, name) for name in ("resolution", "z_dim", "c_dim")}
-    return GeneratorIdentity(_text(values, "name"), digest, spectrum=spectrum, **numbers)
+    class_of = values.get("class_of")
+    if class_of is not None and (class_of not in CLASSES or not numbers["c_dim"]):
+        raise ConfigError(
+            f"generator class_of is {class_of!r}: must be subject or eye, of a generator with classes"
+        )
+    return GeneratorIdentity(_text(values, "name"), digest, spectrum=spectrum, class_of=class_of, **numbers)
 
 
 def _runs(content: Mapping[str, Any]) -> Iterator[Run]:

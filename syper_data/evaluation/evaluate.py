@@ -22,6 +22,7 @@ from syper_data.evaluation.images import (
     read_real,
     require_other_images,
     sample_images,
+    unfinished_run,
 )
 from syper_data.evaluation.judge import Judge, open_judge
 from syper_data.evaluation.page import render_page
@@ -139,6 +140,8 @@ def evaluate(
         samples = given or sampled(psi)
         comparison = Comparison(judge, measures, Path(cache or out / CACHE), truth, trained, report)
         content, pictures = comparison.whole(samples, loaded)
+        unfinished = None if loaded is None else unfinished_run(loaded, weights)
+        content["warnings"] = [] if unfinished is None else [unfinished]
         if sweep:
             known = {psi: content["figures"]}
             content["psi_sweep"] = [

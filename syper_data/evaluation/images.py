@@ -13,10 +13,11 @@ import numpy as np
 
 from syper_data.dataset.directory import MANIFEST, DatasetDirectory
 from syper_data.dataset.manifest import MAX_SEED
-from syper_data.errors import InputError, UsageError
+from syper_data.errors import InputError, SyperError, UsageError
 from syper_data.evaluation.worker import Request, render_here, render_in_workers
 from syper_data.gan.bundled import WEIGHTS, bundled_generators, find_generator, open_generator
 from syper_data.gan.generator_file import GeneratorFile
+from syper_data.gan.recipe import TrainingRecipe
 from syper_data.imaging.pixels import resize
 from syper_data.imaging.source import canonical, read_images
 from syper_data.imaging.split import Split
@@ -26,6 +27,7 @@ from syper_data.sampling.plan import plan_settings
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 Report = Callable[[str, int, int], None]
 
+_RECIPE = "recipe.yaml"  # of a run or a release, beside its generator
 RESIZE_FILTER = "lanczos"  # as training reads its crops
 _WORTH_A_WORKER = 250  # images; fewer are made before a second process has started
 
@@ -127,6 +129,17 @@ def open_judged_generator(
     if reference is not None and str(reference) not in bundled_generators() and Path(reference).is_dir():
         reference = Path(reference) / WEIGHTS
     return open_generator(reference), find_generator(reference)
+
+
+def unfinished_run(loaded: GeneratorFile, weights: Path | None) -> str | None:
+    """How far the run is in whose folder the generator lies, where it has not reached its recipe's length."""
+    if weights is None or weights.name != WEIGHTS or not (weights.parent / _RECIPE).is_file():
+        return None
+    try:
+        known = TrainingRecipe.read(weights.parent / _RECIPE)
+    except SyperError:  # a recipe that can't be read is no reason not to judge the generator
+        return None
+    return known.unfinished(loaded.summary.get("kimg")) if known.generator == loaded.config else None
 
 
 def read_dataset(path: Path, count: int, columns: Mapping[str, str] | None = None) -> ImageSet:

@@ -35,7 +35,7 @@ def render_page(evaluation: Mapping[str, Any], pictures: Sequence[Picture]) -> s
         title=evaluation["name"],
         judge=judge,
         shows_real=any(p.real for p in pictures),
-        notes=evaluation["notes"],
+        notes=[*(f"Warning: {line}." for line in evaluation.get("warnings", ())), *evaluation["notes"]],
         table=list(figure_rows(evaluation)),
         floor=evaluation["floor"],
         memorisation=memorisation,

@@ -175,13 +175,14 @@ class RunFolder(ABC, Generic[R]):
 def train_in(out: Path, open_folder: Callable[[bool], RunFolder[Any]]) -> None:
     """Open the run of the folder ``out``, or make one, and train it to its end; one command at a time.
 
-    ``open_folder`` is told whether this process leads: only then may it report.
+    ``open_folder`` is told whether this process leads: only then may it report. A folder that was made for a run
+    that could not begin is removed.
 
     Raises:
         LockedError: another process is writing into ``out``.
     """
     team = Team.current()
-    with folder_lock(out) if team.leads else nullcontext():
+    with folder_lock(out, forget=True) if team.leads else nullcontext():
         if team.leads:
             remove_leftovers(out)
         team.wait()

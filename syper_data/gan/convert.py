@@ -19,8 +19,8 @@ from syper_data.gan.generator_file import save_generator
 from syper_data.gan.published.network_pickle import PersistentObject, read_network_pickle
 from syper_data.gan.published.published_generator import build_generator
 from syper_data.gan.published.refusal import RefusalError, RefusedNameError, refuse, shown
+from syper_data.imaging.spectrum import SPECTRA
 
-SPECTRA = ("vis", "nir")
 _TENSORFLOW = ("dnnlib.tflib", "tensorflow", "tfutil")
 _TENSORFLOW_REASON = (
     "holds TensorFlow networks; convert it to a PyTorch pickle first, with the legacy converter "

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from syper_data.dataset.manifest import CLASSES
 from syper_data.errors import ConfigError
 from syper_data.execution.run_files import read_recipe_values
 from syper_data.gan.ada import AdaConfig
@@ -16,9 +17,8 @@ from syper_data.gan.augment import AugmentConfig, DiffAugmentConfig
 from syper_data.gan.config import GeneratorConfig, check_number, check_positive, check_whole
 from syper_data.gan.projected import ProjectedConfig
 from syper_data.gan.stylegan2 import StyleGAN2Config
+from syper_data.imaging.spectrum import SPECTRA
 
-SPECTRA = ("vis", "nir")
-CLASSES = ("subject", "eye")
 _FOLDER_NAME = re.compile(r"[^./\x00-\x1f][^/\x00-\x1f]*")
 _KINDS: dict[str, dict[str, type]] = {
     "adversary": {"projected": ProjectedConfig, "stylegan2": StyleGAN2Config},
@@ -101,6 +101,13 @@ class TrainingRecipe:
     def conditional(self) -> bool:
         """Whether the generator has classes."""
         return self.auto_classes or self.generator.c_dim > 0
+
+    def unfinished(self, kimg: object) -> str | None:
+        """How far a generator is that was shown so many thousand images, in words; None at the end of the run, or
+        where nobody knows."""
+        if isinstance(kimg, int | float) and kimg < self.total_kimg:
+            return f"the run stands at {kimg:g} of its recipe's {self.total_kimg:g} thousand images"
+        return None
 
     def with_classes(self, count: int) -> TrainingRecipe:
         """The recipe with ``c_dim`` settled."""

@@ -23,12 +23,14 @@ from syper_data.gan.synthesis import Key
 from syper_data.gan.training_run import TrainingRun
 from syper_data.gan.watch import Watch
 from syper_data.imaging.source import SourceImage, read_images
+from syper_data.imaging.spectrum import OneSpectrum
 from syper_data.imaging.split import Split
 from syper_data.rendering.sheet import contact_sheet, encode_sheet
 
 _WEIGHTS = "generator.safetensors"
 _SHEET_COLUMNS, _SHEET_ROWS = 10, 6
 _MAY_CHANGE = ("total_kimg", "decay_kimg")
+_SPECTRUM = {"vis": "spectrum: vis and img_channels: 3", "nir": "spectrum: nir and img_channels: 1"}
 
 
 def train_generator(
@@ -58,8 +60,8 @@ def train_generator(
     of them writes.
 
     Raises:
-        InputError: unusable crops, or ``out`` holds a run of another recipe, other data or another
-            start.
+        InputError: unusable crops, crops of another spectrum than the recipe's, or ``out`` holds a run of
+            another recipe, other data or another start.
         ConfigError: recipe, data, initial generator and processes do not fit each other.
         LockedError: another process is training into ``out``.
         SyperError: a loss is not finite; the last snapshot stays as it is.
@@ -72,7 +74,7 @@ def train_generator(
     initial = None if init_from is None else open_generator(init_from)
 
     def open_folder(leads: bool) -> GeneratorFolder:
-        chosen = split.side(images, "training")
+        chosen = OneSpectrum(recipe.spectrum, _SPECTRUM).checked(split.side(images, "training"))
         crops = load_crops(chosen, recipe.generator.resolution, recipe.class_of if recipe.conditional else None)
         return GeneratorFolder(out, TrainingRun(recipe, crops, initial), report if leads else None, split)
 
@@ -132,8 +134,12 @@ class GeneratorFolder(RunFolder[TrainingRun]):
         return {**self.run.crops.summary(), **self.split.record(), "init_from": self.run.init_from}
 
     def announcement(self) -> dict[str, Any]:
-        """The summary, with the number of the classes in place of their names."""
-        return {**self.summary(), "classes": len(self.run.crops.classes)}
+        """The summary, with the number of the classes in place of their names, and the length."""
+        return {
+            **self.summary(),
+            "classes": len(self.run.crops.classes),
+            "of_kimg": self.run.recipe.total_kimg,
+        }
 
     def due(self) -> bool:
         """Every ``snapshot_kimg``."""
@@ -172,6 +178,7 @@ class GeneratorFolder(RunFolder[TrainingRun]):
         }
         optional = {
             "classes": list(run.crops.classes),
+            "class_of": run.recipe.class_of if run.crops.classes else None,
             **self.split.record(),
             "init_from": run.init_from,
             "changes": self._changes,

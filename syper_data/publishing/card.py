@@ -28,6 +28,7 @@ SPECTRA = {"vis": "visible-spectrum", "nir": "near-infrared"}
 MAX_TITLE = 120
 
 _RUNS_SHOWN = 20
+_CLASSES = {"subject": "person", "eye": "eye of a person"}
 _REJECTED_CONFIG = {"config_name": REJECTED, "data_files": [{"split": "train", "path": REJECTED_FILE}]}
 
 
@@ -87,6 +88,25 @@ class Publication:
     def spectrum(self) -> str:
         """The spectrum in words: visible-spectrum or near-infrared."""
         return SPECTRA[self.manifest.generator.spectrum]
+
+    @property
+    def learned_from(self) -> str | None:
+        """Whom a class of the generator was learned from, ``one person`` or ``one eye of a person``, where the
+        manifest says so."""
+        name = _CLASSES.get(self.manifest.generator.class_of or "")
+        return None if name is None else f"one {name}"
+
+    @property
+    def label_in_words(self) -> str:
+        """What the column ``label`` holds."""
+        c_dim = self.manifest.generator.c_dim
+        if not c_dim:
+            return "null: the generator has no classes"
+        if self.learned_from is None:
+            meaning = "whether its classes stand for people is in the generator's card"
+        else:
+            meaning = f"each label is a class learned from {self.learned_from} of the training data"
+        return f"class given to the generator, 0 to {c_dim - 1}; {meaning}"
 
     @property
     def lossless(self) -> bool:

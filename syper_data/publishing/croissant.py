@@ -150,7 +150,7 @@ def _records(publication: Publication) -> dict[str, Any]:
             field(
                 "label",
                 "sc:Integer",
-                "The class given to the generator, not an identity; null where the generator has none.",
+                f"{publication.label_in_words[0].upper()}{publication.label_in_words[1:]}.",
             ),
             field("spectrum", "sc:Text", "vis (visible) or nir (near-infrared)."),
             field("pixel_sha256", "sc:Text", "SHA-256 of the uint8 pixels given to the encoder."),

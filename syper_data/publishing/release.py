@@ -137,9 +137,9 @@ def _warnings(described: ReleasedRun, size: int) -> list[str]:
         found.append(
             f"{WEIGHTS} has {size / 1e6:.0f} MB; a generator that ships with the toolkit stays under 40 MB"
         )
-    kimg = loaded.summary.get("kimg")
-    if isinstance(kimg, int | float) and kimg < recipe.total_kimg:
-        found.append(f"the run stands at {kimg:g} of its recipe's {recipe.total_kimg:g} thousand images")
+    unfinished = recipe.unfinished(loaded.summary.get("kimg"))
+    if unfinished is not None:
+        found.append(unfinished)
     if recipe.name != loaded.name:
         found.append(f"the recipe is named {recipe.name!r}, the release {loaded.name!r}")
     if evaluation is None:

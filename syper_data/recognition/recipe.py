@@ -12,12 +12,12 @@ import yaml
 from syper_data.errors import ConfigError
 from syper_data.execution.run_files import read_recipe_values
 from syper_data.gan.config import check_number, check_positive, check_whole
+from syper_data.imaging.spectrum import SPECTRA
 from syper_data.recognition.augment import AugmentConfig
 from syper_data.recognition.config import STRIDE, BackboneConfig
 from syper_data.recognition.distillation import DistillConfig, refuse_unknown
 from syper_data.recognition.margins import CONTRASTIVE, MarginConfig
 
-SPECTRA = ("vis", "nir")
 BOTH_EYES = ("one_class", "two_classes")
 ORDERS = ("balanced", "shuffled")
 OPTIMISERS = ("sgd", "adamw")

@@ -15,6 +15,7 @@ from syper_data.errors import InputError, UsageError
 from syper_data.execution.run_folder import Report, RunFolder, train_in
 from syper_data.imaging.holdout import is_held_out
 from syper_data.imaging.source import ImageSource, SourceImage, read_images
+from syper_data.imaging.spectrum import SPECTRA, OneSpectrum
 from syper_data.imaging.subjects import by_folder, one_half, only_subjects, read_subjects
 from syper_data.recognition.batches import LabelledLessons
 from syper_data.recognition.bundled import WEIGHTS
@@ -53,7 +54,8 @@ def train_recognizer(
     that file. Several processes (``torchrun``) train as one, and the first of them writes.
 
     Raises:
-        InputError: unusable crops or list of subjects, or ``out`` holds a run of another recipe or other data.
+        InputError: unusable crops or list of subjects, crops of another spectrum than the recipe's, or ``out``
+            holds a run of another recipe or other data.
         ConfigError: the recipe makes no sense, or its batch does not divide over the processes.
         UsageError: a half or a share out of range, or a recipe that needs a teacher.
         LockedError: another process is training into ``out``.
@@ -65,7 +67,9 @@ def train_recognizer(
     wanted = read_subjects(subjects) if isinstance(subjects, str | Path) else subjects
     if recipe.distill is not None:
         raise UsageError(f"the recipe {recipe.name} has a distill section: train with syper-data distill --recipe")
-    sources = [_chosen(images, wanted, subjects_half) for images in labelled_sources(data, columns)]
+    spectrum = OneSpectrum(recipe.spectrum, {name: f"spectrum: {name}" for name in SPECTRA})
+    given = labelled_sources(data, columns)
+    sources = [spectrum.checked(_chosen(images, wanted, subjects_half)) for images in given]
     held_out = None if holdout is None else partial(is_held_out, share=holdout)
     if holdout is not None:
         is_held_out("", holdout)  # a share out of range is said before anything is read

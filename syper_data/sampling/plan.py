@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import syper_data
-from syper_data.dataset.manifest import MAX_SEED, GeneratorIdentity, Manifest, Run
+from syper_data.dataset.manifest import CLASSES, MAX_SEED, GeneratorIdentity, Manifest, Run
 from syper_data.dataset.settings import SamplingSettings
 from syper_data.errors import UsageError, naming_options
 from syper_data.gan.generator_file import GeneratorFile
@@ -156,7 +156,7 @@ def block_size(resolution: int) -> int:
 
 def plan_manifest(generator: GeneratorFile, runs: Sequence[Run], settings: SamplingSettings) -> Manifest:
     """The manifest of these keys and settings on this machine."""
-    config = generator.config
+    config, class_of = generator.config, generator.summary.get("class_of")
     return Manifest(
         toolkit=f"syper-data {syper_data.__version__}",
         generator=GeneratorIdentity(
@@ -166,6 +166,7 @@ def plan_manifest(generator: GeneratorFile, runs: Sequence[Run], settings: Sampl
             config.z_dim,
             config.c_dim,
             generator.spectrum,
+            class_of if config.c_dim and class_of in CLASSES else None,
         ),
         runs=tuple(runs),
         settings=settings,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 import syper_data
+from drawn_crops import drawn_eye, write_crops
 from small_generators import save_small_generator
 from small_training import RECIPE, crops
 from syper_data.cli.train_generator import command
@@ -53,6 +55,21 @@ def test_a_run_says_what_it_reads_and_where_the_generator_lies(folder: Path) -> 
     assert train(folder, "--init-from", str(start), "--quiet") == ""
 
 
+def test_a_run_that_goes_on_says_so_and_one_with_classes_is_sampled_by_label(folder: Path) -> None:
+    def outcome(total_kimg: float) -> list[str]:
+        recipe = replace(RECIPE, auto_classes=True, total_kimg=total_kimg, snapshot_kimg=0.008)
+        (folder / "recipe.yaml").write_text(recipe.write_text())
+        return train(folder, "--data", str(folder / "crops.parquet")).splitlines()
+
+    write_crops(folder / "crops.parquet", [drawn_eye(seed, 16) for seed in range(8)])
+    begun = outcome(0.008)
+    assert begun[0].endswith("classes 4, of_kimg 0.008, from_kimg 0.0")
+    assert begun[-1].endswith("--per-label 10")
+    assert len(begun) == 3
+    assert outcome(0.016)[1] == "goes on at 0.008 of 0.016 thousand images"
+    assert outcome(0.016)[1] == "ended already at 0.016 of 0.016 thousand images"
+
+
 @pytest.mark.parametrize(
     ("options", "kind", "message"),
     [
@@ -69,4 +86,4 @@ def test_a_mistake_is_one_line(
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 2
-    assert not (folder / "run" / "recipe.yaml").exists()
+    assert not (folder / "run").exists()

@@ -61,6 +61,8 @@ def test_listed_subjects_of_a_table_are_trained_on(folder: Path, tmp_path: Path)
     assert output.splitlines()[-1].startswith(f"{tmp_path / 'recognizer.safetensors'}: syper-data embed ")
     file = read_recognizer(tmp_path / "recognizer.safetensors")
     assert file.identities == {identity_digest(f"person-{i}") for i in (0, 2)}
+    again = train(folder, tmp_path, "--columns", "subject=person", "--subjects", str(folder / "subjects.txt"))
+    assert again.splitlines()[1] == "ended already at 2 of 2 steps"
 
 
 def test_folders_name_subjects_and_sides_and_sources_are_joined(folder: Path, tmp_path: Path) -> None:
@@ -104,7 +106,7 @@ def test_a_mistake_is_one_line(
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 2
-    assert not (tmp_path / "run" / "recipe.yaml").exists()
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_recipe_of_another_kind_and_absent_or_unreadable_images_are_named(folder: Path, tmp_path: Path) -> None:

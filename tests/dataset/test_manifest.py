@@ -48,6 +48,24 @@ def test_a_manifest_reads_back_as_itself() -> None:
     assert Manifest.from_json(manifest.to_json(), "m").to_json() == manifest.to_json()
 
 
+def test_what_a_class_was_is_kept_where_it_is_known_and_old_manifests_are_as_they_were() -> None:
+    named = plan(Run(0, 4, 2), identity=replace(CONDITIONAL, class_of="eye"))
+    assert json.loads(named.to_json())["generator"]["class_of"] == "eye"
+    assert Manifest.from_json(named.to_json(), "m") == named
+    silent = json.loads(plan(Run(0, 4, 2), identity=CONDITIONAL).to_json())
+    assert set(silent["generator"]) == {"name", "sha256", "resolution", "z_dim", "c_dim", "spectrum"}
+
+
+@pytest.mark.parametrize(("c_dim", "class_of"), [(3, "face"), (3, ["eye"]), (0, "eye")])
+def test_a_class_of_no_known_kind_is_refused(c_dim: int, class_of: object) -> None:
+    content = json.loads(
+        plan(Run(0, 4, 2 if c_dim else None), identity=replace(CONDITIONAL, c_dim=c_dim)).to_json()
+    )
+    content["generator"]["class_of"] = class_of
+    with pytest.raises(InputError, match="m: generator class_of is"):
+        Manifest.from_json(json.dumps(content).encode(), "m")
+
+
 def test_equal_seeds_of_different_labels_are_different_keys() -> None:
     assert len(plan(Run(0, 4, 0), Run(0, 4, 1), identity=CONDITIONAL)) == 8
 

@@ -7,11 +7,15 @@ from importlib import util
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from drawn_crops import ThumbnailJudge, drawn_eye, write_crops
+from small_generators import small_generator
 from small_training import RECIPE
+from syper_data.cli.evaluate import command
 from syper_data.errors import InputError, UsageError
 from syper_data.evaluation.evaluate import evaluate
+from syper_data.gan.generator_file import save_generator
 from syper_data.gan.training import train_generator
 
 pytestmark = pytest.mark.skipif(util.find_spec("matplotlib") is None, reason="the [report] extra is missing")
@@ -47,3 +51,32 @@ def test_the_list_that_training_had_makes_the_others_the_real_side(tmp_path: Pat
         evaluate(weights, real=crops, subjects=["nobody"], holdout_side="training", judge=ThumbnailJudge())
     with pytest.raises(InputError, match="holds a run on other images"):
         train_generator(RECIPE, crops, tmp_path / "run", subjects=["face-1", "face-2"])
+
+
+@pytest.mark.parametrize(
+    ("kimg", "recipe", "told"),
+    [
+        (0.008, RECIPE.write_text(), "the run stands at 0.008 of its recipe's 0.016 thousand images"),
+        (0.016, RECIPE.write_text(), None),
+        (0.008, "no: recipe", None),
+        (0.008, RECIPE.write_text().replace("z_dim: 8", "z_dim: 16"), None),
+    ],
+    ids=["half-finished", "finished", "unreadable recipe", "recipe of another generator"],
+)
+def test_a_run_that_was_not_finished_is_told_on_terminal_and_page(
+    kimg: float, recipe: str, told: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crops = write_crops(tmp_path / "c.parquet", [drawn_eye(i) for i in range(30)])
+    folder = tmp_path / "run"
+    folder.mkdir()
+    save_generator(small_generator(), folder / "generator.safetensors", spectrum="vis", summary={"kimg": kimg})
+    (folder / "recipe.yaml").write_text(recipe)
+    monkeypatch.setattr("syper_data.evaluation.evaluate.open_judge", ThumbnailJudge)
+    arguments = [str(folder), "--real", str(crops), "--out", str(tmp_path / "out"), "--n", "20", "--quiet"]
+    arguments += ["--subset-size", "10", "--subsets", "2", "--splits", "1"]
+    done = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert done.stderr == ("" if told is None else f"Warning: {told}\n")
+    assert json.loads((tmp_path / "out/evaluation.json").read_text())["warnings"] == ([told] if told else [])
+    page = (tmp_path / "out/report.html").read_text().replace("&#39;", "'")
+    assert (f"Warning: {RECIPE.unfinished(0.008)}." in page) == (told is not None)

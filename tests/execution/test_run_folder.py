@@ -147,3 +147,14 @@ def test_another_run_and_a_busy_folder_are_refused_and_change_nothing(tmp_path: 
     with folder_lock(tmp_path), pytest.raises(LockedError):
         trained(tmp_path, Counting())
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.name != ".lock"} == before
+
+
+def test_a_run_that_could_not_begin_leaves_no_folder_of_its_own(tmp_path: Path) -> None:
+    def refuse(leads: bool) -> Folder:
+        raise InputError("unusable images")
+
+    for name in ("new", "there"):
+        (tmp_path / "there").mkdir(exist_ok=True)
+        with pytest.raises(InputError, match="unusable images"):
+            train_in(tmp_path / name, refuse)
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]

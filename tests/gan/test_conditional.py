@@ -40,7 +40,7 @@ def test_a_conditional_generator_is_trained_sampled_by_label_and_verified(tmp_pa
 
     loaded = load_generator(path)
     assert loaded.config.c_dim == 3
-    assert loaded.summary["classes"] == ["a", "b", "c"]
+    assert (loaded.summary["classes"], loaded.summary["class_of"]) == (["a", "b", "c"], "subject")
     assert json.loads((tmp_path / "run" / "data.json").read_text())["classes"] == ["a", "b", "c"]
     assert TrainingRecipe.read(tmp_path / "run" / "recipe.yaml").generator.c_dim == 3
 
@@ -48,6 +48,7 @@ def test_a_conditional_generator_is_trained_sampled_by_label_and_verified(tmp_pa
     rows = pq.read_table(tmp_path / "eyes" / "data").to_pylist()
     assert [row["label"] for row in rows] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
     assert [row["seed"] for row in rows] == list(range(9))
+    assert json.loads((tmp_path / "eyes" / "manifest.json").read_text())["generator"]["class_of"] == "subject"
     report = syper_data.verify(tmp_path / "eyes", rows="all", generator=path)
     assert report.regenerated == 9
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from syper_data.publishing.card import (
     render_card,
     size_category,
 )
+from syper_data.publishing.croissant import render_croissant
 from syper_data.rendering.templates import code_span, plain_text
 
 HOSTILE = "x`` <script>alert(1)</script> [click](javascript:x) | *b* \\ ---"
@@ -126,7 +128,9 @@ def test_what_holds_for_some_datasets_only_is_said_of_those_only(tmp_path: Path)
     )
     for text, there in (
         ("null: the generator has no classes", [plain, grey]),
-        ("class given to the generator, 0 to 2; not an identity", [labels]),
+        ("0 to 2; whether its classes stand for people is in the generator's card |", [labels]),
+        ("Whether they stand for people, and so which images would show the same eye, is in the", [labels]),
+        ("There are no identity labels", [plain, grey]),
         ("- Label 0: seeds 5 to 11\n- Label 2: seed 5\n", [labels]),
         ("they decode to exactly the pixels", [plain, labels]),
         ("stored with loss", [grey]),
@@ -141,6 +145,19 @@ def test_what_holds_for_some_datasets_only_is_said_of_those_only(tmp_path: Path)
         ("made in another environment", []),
     ):
         assert [c for c in (plain, labels, grey) if text in c] == there, text
+
+
+@pytest.mark.parametrize(("class_of", "whom"), [("subject", "one person"), ("eye", "one eye of a person")])
+def test_labels_learned_from_people_are_said_to_be_so(class_of: str, whom: str, tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "d", runs=[Run(0, 3, 0), Run(0, 3, 1)], c_dim=2, class_of=class_of)
+    text = card(dataset)
+    learned = f"each label is a class learned from {whom} of the training data"
+    assert f"| `label` | int32 | class given to the generator, 0 to 1; {learned} |" in text
+    assert f"- E{learned[1:]}. Where it shows real people" in text
+    assert "no identity labels" not in text
+    record = json.loads(render_croissant(publication(dataset), 1, "2026-01-31"))
+    (field,) = (f for f in record["recordSet"][0]["field"] if f["name"] == "label")
+    assert field["description"] == f"Class given to the generator, 0 to 1; {learned}."
 
 
 def test_parts_made_elsewhere_are_told(tmp_path: Path) -> None:

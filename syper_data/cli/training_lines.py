@@ -1,0 +1,39 @@
+"""What a training says of itself on the terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+
+class TrainingLines:
+    """The ``report`` of a training: prints each record on stderr, and in words where a run goes on.
+
+    ``announced`` is the first record, what is known before the first step.
+    """
+
+    def __init__(self, quiet: bool) -> None:
+        self.announced: dict[str, Any] = {}
+        self._quiet = quiet
+
+    def __call__(self, line: dict[str, Any]) -> None:
+        first = not self.announced
+        self.announced = self.announced or line
+        if self._quiet:
+            return
+        shown = ", ".join(f"{name} {value}" for name, value in line.items() if value is not None)
+        click.echo(shown, err=True)
+        if first and resumed(line) is not None:
+            click.echo(resumed(line), err=True)
+
+
+def resumed(line: dict[str, Any]) -> str | None:
+    """Where a run goes on, in words; None for one that begins."""
+    if "from_kimg" in line:
+        at, end, unit = line["from_kimg"], line["of_kimg"], "thousand images"
+    else:
+        at, end, unit = line["from_step"], line["steps"], "steps"
+    if not at:
+        return None
+    return f"{'goes on' if at < end else 'ended already'} at {at:.10g} of {end:.10g} {unit}"
