@@ -151,6 +151,21 @@ def test_the_page_needs_nothing_else_and_is_the_same_for_the_same_files(tmp_path
     assert b"url(" not in first
 
 
+def test_the_commands_name_the_file_of_a_generator_that_does_not_ship(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = make_dataset(tmp_path / "eyes", 4)
+    page = page_of(dataset)
+    sha256 = dataset.manifest.generator.sha256
+    assert f"where FILE is the generator with the SHA-256 {sha256}, which does not ship" in page
+    assert "sample --from-manifest eyes/manifest.json --out again --generator FILE" in page
+    assert "verify eyes --rows all --generator FILE" in page
+    monkeypatch.setattr("syper_data.gan.bundled.file_sha256", lambda path: sha256)  # as if it shipped
+    page = page_of(dataset)
+    assert "FILE" not in page
+    assert "sample --from-manifest eyes/manifest.json --out again To verify" in page
+
+
 def test_real_people_are_shown_only_when_asked_for(tmp_path: Path) -> None:
     dataset = audited_dataset(tmp_path / "eyes", leaked=3)
     names = pq.read_table(dataset.path / LEDGER)["nearest_reference"].to_pylist()
