@@ -195,7 +195,7 @@ def commands(audited: Audited) -> list[Row]:
         which = f", where FILE is the generator with the SHA-256 {sha256}, which does not ship with the toolkit"
     found = [
         (f"make the images again{which}", f"syper-data sample --from-manifest {manifest} --out again{generator}"),
-        (f"verify every image{which and ', with the same FILE'}", f"syper-data verify {name} --rows all{generator}"),
+        ("verify every image", f"syper-data verify {name} --rows all{generator}"),
     ]
     if audited.ledger is not None and audited.settings:
         found.append(("repeat the audit", f"syper-data filter {name}{_options(audited.settings)}"))
