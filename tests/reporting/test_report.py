@@ -125,6 +125,20 @@ def test_quality_alone_is_not_called_private(tmp_path: Path) -> None:
     assert re.search(rf"“{next(iter(rejected))}” (below|above) [-\d.]+: [1-9]\d* images?", page)
 
 
+def test_where_no_image_is_kept_there_is_nothing_to_sign(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "eyes", 4)
+    quality = {"exposure": np.arange(4.0)}
+    write_ledger(dataset, quality, [["too dark"], [], [], []], {})
+    page = page_of(dataset)
+    assert "I agree to the use of the kept images" in page
+    assert "kept 3 75 %" in page.replace("\xa0", " ")
+    write_ledger(dataset, quality, [["too dark"]] * 4, {})
+    page = page_of(dataset)
+    assert "There is nothing to sign: no image is kept." in page
+    assert "I agree" not in page
+    assert "kept 0 0 %" in page.replace("\xa0", " ")
+
+
 def test_without_a_threshold_nothing_is_concluded(tmp_path: Path) -> None:
     page = page_of(audited_dataset(tmp_path / "eyes", labelled=False))
     assert "nothing can be concluded: there is no threshold" in page
