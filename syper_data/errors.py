@@ -53,6 +53,11 @@ class MissingExtraError(UsageError):
     """An optional dependency is not installed; the message holds the command that installs it."""
 
 
+def install_command(*extras: str) -> str:
+    """How the README installs the toolkit, in a clone of its repository, with these extras."""
+    return f"pip install -c constraints.txt '.[{','.join(extras)}]'"
+
+
 @contextmanager
 def naming_options(*names: str) -> Iterator[None]:
     """Say a setting's error in the words of the command: ``psi is nan`` becomes ``--psi is nan``."""

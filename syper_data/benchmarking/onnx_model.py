@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from syper_data.benchmarking.model import BLOCK, Pixels, Vectors, oriented, unit_vectors
-from syper_data.errors import InputError, MissingExtraError, SyperError
+from syper_data.errors import InputError, MissingExtraError, SyperError, install_command
 from syper_data.imaging.pixels import resize
 from syper_data.recognition.embedder import RESIZE_FILTER
 from syper_data.recognition.embedding_table import PERSON_DIGEST
@@ -42,7 +42,7 @@ class OnnxModel:
             import onnxruntime
         except ImportError:
             raise MissingExtraError(
-                f"{path}: an ONNX file needs onnxruntime: pip install -c constraints.txt 'syper-data[quantize]'"
+                f"{path}: an ONNX file needs onnxruntime: {install_command('quantize')}"
             ) from None
         try:
             content = path.read_bytes()

@@ -18,6 +18,7 @@ def command(student: Path, batch: int, threads: int | None, rounds: int, out: Pa
 
     Figures hold for this machine, while nothing else runs on it.
     """
+    from syper_data.errors import install_command
     from syper_data.quantization.bench_model import bench_model
 
     found = bench_model(student, batch=batch, threads=threads, rounds=rounds, out=out)
@@ -34,4 +35,4 @@ def command(student: Path, batch: int, threads: int | None, rounds: int, out: Pa
             + (f", cosine to the student {row['cosine_to_student']:.5f}" if "cosine_to_student" in row else "")
         )
     for name in found["missing"]:
-        click.echo(f'{name:14} not installed: pip install -c constraints.txt "syper-data[quantize]"')
+        click.echo(f"{name:14} not installed: {install_command('quantize')}")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from syper_data.errors import MissingExtraError
+from syper_data.errors import MissingExtraError, install_command
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 Floats = np.ndarray[Any, np.dtype[np.float32]]
@@ -46,8 +46,7 @@ def detector_file() -> Path:
     files = [Path(folder) / "centerface.onnx" for folder in folders]
     if find_spec("onnx") is None or not any(f.is_file() for f in files):
         raise MissingExtraError(
-            "the face detector is not installed: pip install -c constraints.txt '.[crop]' "
-            "(or give --landmarks or --fixed-eyes)"
+            f"the face detector is not installed: {install_command('crop')} (or give --landmarks or --fixed-eyes)"
         )
     return next(f for f in files if f.is_file())
 

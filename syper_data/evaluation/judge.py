@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from syper_data.dataset.atomic import write_atomically
-from syper_data.errors import InputError, MissingExtraError
+from syper_data.errors import InputError, MissingExtraError, install_command
 from syper_data.gan.feature_net import LITE1, POOLED_CHANNELS, load_feature_net
 from syper_data.imaging.pixels import resize
 from syper_data.metrics.distances import Features, check_features
@@ -21,7 +21,7 @@ from syper_data.metrics.distances import Features, check_features
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 Report = Callable[[str, int, int], None]
 
-INSTALL = "pip install -c constraints.txt 'syper-data[train,report]'"
+INSTALL = install_command("train", "report")
 
 _BATCH = 16
 

@@ -38,6 +38,7 @@ def render_page(evaluation: Mapping[str, Any], pictures: Sequence[Picture]) -> s
         notes=[*(f"Warning: {line}." for line in evaluation.get("warnings", ())), *evaluation["notes"]],
         table=list(figure_rows(evaluation)),
         floor=evaluation["floor"],
+        coverage_k=evaluation["figures"][f"coverage_{judge}"]["k"],
         memorisation=memorisation,
         memorisation_table=memorisation_rows(memorisation) if memorisation else [],
         sweep=[
@@ -103,8 +104,14 @@ def provenance(evaluation: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield label, ", ".join(f"{k.replace('_', ' ')} {_show(v)}" for k, v in shown.items())
     yield "Judge", ", ".join(f"{k} {v}" for k, v in evaluation["feature_net"].items())
     yield "Measures", ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in evaluation["measures"].items())
-    for name, text in evaluation["intervals"].items():
+    for name, text in interval_methods(evaluation).items():
         yield f"Interval of {name}", text
+
+
+def interval_methods(evaluation: Mapping[str, Any]) -> dict[str, str]:
+    """How the intervals of the figures that were measured are made, by the figures' names."""
+    absent = () if evaluation["memorisation"] else tuple(name.replace("_", " ") for name in QUESTIONS)
+    return {name: text for name, text in evaluation["intervals"].items() if name not in absent}
 
 
 def _with_interval(figure: Mapping[str, Any]) -> str:

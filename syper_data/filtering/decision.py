@@ -20,15 +20,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from syper_data.errors import UsageError
 from syper_data.filtering.auditor import Bools, View
 from syper_data.filtering.threshold import (
     Calibration,
     has_threshold,
-    people_needed,
+    require_split,
     resampled_fpir,
-    rounded_up,
-    smallest_fpir,
     threshold_at,
 )
 from syper_data.metrics.intervals import (
@@ -109,19 +106,10 @@ def rules(views: Sequence[View], fpir: float) -> list[Rule]:
     if all(v.sets.calibration is not None for v in views):
         return [_joint(calibrations, fpir)]
     shares = [len(v.rows) / sum(len(w.rows) for w in views) for v in views]
-    possible = rounded_up(
-        max(smallest_fpir(c.people, c.kind) / s for c, s in zip(calibrations, shares, strict=True))
-    )
+    names = [v.sets.reference.header.embedder_name for v in views]
+    require_split([(n, c.people, len(v.rows)) for n, c, v in zip(names, calibrations, views, strict=True)], fpir)
     split = []
     for part, (calibration, share) in enumerate(zip(calibrations, shares, strict=True)):
-        if not has_threshold(calibration, fpir * share):
-            name = views[part].sets.reference.header.embedder_name
-            raise UsageError(
-                f"network {name}: {calibration.people} people left out in turn can't set a threshold at its share "
-                f"of FPIR {fpir:g} ({fpir * share:.3g}, "
-                f"{people_needed(fpir * share, calibration.kind)} are needed); take --fpir {possible:g}, or a "
-                "calibration set of other people"
-            )
         threshold = threshold_at(calibration, fpir * share)
         split.append(Rule((part,), (0.0,), (1.0,), fpir * share, calibration, threshold))
     return split

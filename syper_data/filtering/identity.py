@@ -18,11 +18,11 @@ from syper_data.errors import InputError, UsageError
 from syper_data.filtering.auditor import Auditor
 from syper_data.filtering.embedding_set import EmbeddingSet
 from syper_data.filtering.membership import Membership, membership
-from syper_data.filtering.overlap import audit_overlap, refuse_seen
+from syper_data.filtering.overlap import audit_overlap, refuse_seen, split_reference
 from syper_data.filtering.overlap_result import OverlapResult
 from syper_data.filtering.scoring import CACHE, Report
 from syper_data.filtering.settings import FilterSettings
-from syper_data.filtering.threshold import DISJOINT, LEFT_OUT, require_people
+from syper_data.filtering.threshold import DISJOINT, LEFT_OUT, require_people, require_split
 from syper_data.filtering.typicality import Typicality, typicality
 from syper_data.imaging.source import ImageSource, SourceImage, canonical
 from syper_data.recognition.bundled import (
@@ -34,7 +34,7 @@ from syper_data.recognition.bundled import (
 from syper_data.recognition.embedder import Embedder, load_embedder
 from syper_data.recognition.embedding_table import is_embeddings, read_header
 from syper_data.recognition.embeddings import Embeddings, embed
-from syper_data.recognition.recognizer_file import read_recognizer
+from syper_data.recognition.recognizer_file import RecognizerFile, read_recognizer
 
 OVERLAP, DUPLICATE = "resembles a real person", "near-duplicate"
 
@@ -88,18 +88,18 @@ class People:
         """Whether a column names the people."""
         return self.source is not None and any(self._column in part.names for part in self.source.tables)
 
-    def subjects(self) -> set[str | None]:
-        """Who is there; None among them where an image names nobody."""
+    def subjects(self) -> list[str | None]:
+        """Who is in each image; None where it names nobody."""
         if self.source is None:
-            return {name for part in Embeddings.blocks(self.given) for name in part.table["subject"].to_pylist()}
-        found: set[str | None] = set()
+            return [name for part in Embeddings.blocks(self.given) for name in part.table["subject"].to_pylist()]
+        found: list[str | None] = []
         for part in self.source.tables:
             if self._column in part.names:
                 rows = part.read([self._column], 0, part.rows)
-                found |= {None if row[self._column] is None else str(row[self._column]) for row in rows}
+                found += [None if row[self._column] is None else str(row[self._column]) for row in rows]
             else:
-                found.add(None)
-        return found or {None}
+                found += [None] * part.rows
+        return found or [None]
 
     @property
     def _column(self) -> str:
@@ -121,7 +121,7 @@ class Comparison:
         Raises:
             InputError: nothing usable there, embeddings that are not finite or of another network, people
                 whom the recognizer was trained on.
-            UsageError: too few calibration people for the FPIR.
+            UsageError: too few people for the FPIR.
         """
         assert settings.reference is not None
         people = [People.open("reference", settings.reference, settings)]
@@ -212,17 +212,33 @@ def _networks(settings: FilterSettings, reference: People, spectrum: str) -> lis
 
 def _check_people(people: Sequence[People], networks: Sequence[Path], settings: FilterSettings) -> None:
     """What :func:`audit_overlap` would refuse after all images were embedded."""
-    known = people if len(networks) == 1 else people[1:]  # of several networks one may know a reference's person
-    subjects = {place.role: place.subjects() for place in known}
-    for network in () if settings.allow_seen_identities else networks:
-        file = read_recognizer(network)
+    subjects = {place.role: place.subjects() for place in people}
+    files = [read_recognizer(network) for network in networks]
+    several = len(files) > 1  # of whom one may know a reference's person
+    for file in () if settings.allow_seen_identities else files:
         for role, names in subjects.items():
-            refuse_seen(role, names, file.name, file.identities if file.identities_known else None)
-    calibration = subjects.get("calibration", {None})
-    if None not in calibration:
-        require_people(len(calibration), DISJOINT, settings.fpir)
-    elif "reference" in subjects and None not in subjects["reference"] and settings.calibration is None:
-        require_people(len(subjects["reference"]), LEFT_OUT, settings.fpir)
+            if role == "calibration" or not several:
+                refuse_seen(role, names, file.name, file.identities if file.identities_known else None)
+    reference, calibration = subjects["reference"], subjects.get("calibration")
+    parts = _parts(reference, files, settings.allow_seen_identities) if several else []
+    if calibration is not None:
+        if None not in calibration:
+            require_people(len(set(calibration)), DISJOINT, settings.fpir)
+    elif len(parts) > 1:
+        require_split(parts, settings.fpir)
+    elif None not in reference:
+        require_people(len(set(reference)), LEFT_OUT, settings.fpir)
+
+
+def _parts(
+    reference: Sequence[str | None], files: Sequence[RecognizerFile], allow_seen: bool
+) -> list[tuple[str, int, int]]:
+    """How many people and images of the reference each network judges; those that judge somebody."""
+    known = [(file.identities if file.identities_known else None) or frozenset() for file in files]
+    owner = split_reference(reference, known, allow_seen)
+    rows = [np.flatnonzero(owner == i) for i in range(len(files))]
+    judged = [(file.name, own) for file, own in zip(files, rows, strict=True) if len(own)]
+    return [(name, len({reference[row] for row in own}), len(own)) for name, own in judged]
 
 
 def _embedded(

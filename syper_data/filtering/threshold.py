@@ -23,6 +23,7 @@ So a threshold needs K >= unseen / fpir - 1 people: 99 disjoint people, or 199 l
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,7 @@ from syper_data.metrics.intervals import Codes, Floats
 DISJOINT, LEFT_OUT = "disjoint people", "leave-one-subject-out"
 UNSEEN = {DISJOINT: 1, LEFT_OUT: 2}
 _EXACT = 1e-9
+_LARGEST_FPIR = 0.5  # filter takes none from here on
 
 
 @dataclass(frozen=True)
@@ -84,10 +86,38 @@ def require_people(people: int, kind: str, fpir: float) -> None:
     """Raise :class:`UsageError` where so many people can't set a threshold at this FPIR."""
     needed = people_needed(fpir, kind)
     if people < needed:
+        have = "the calibration holds" if kind == DISJOINT else "the reference holds"
+        left_out = ", each left out in turn" if kind == LEFT_OUT else ""
         raise UsageError(
-            f"calibration: {people} people ({kind}) can't set a threshold at FPIR {fpir:g}; "
-            f"{needed} are needed, or --fpir {rounded_up(smallest_fpir(people, kind)):g} with these"
+            f"{have} {people} people, and --fpir {fpir:g} needs {needed}{left_out}; "
+            f"{_ways_on(kind, fpir, smallest_fpir(people, kind))}"
         )
+
+
+def require_split(parts: Sequence[tuple[str, int, int]], fpir: float) -> None:
+    """The same where several networks share a reference: of each its name, people and images.
+
+    A network has the share of the FPIR that it has of the images, and leaves each of its people out in turn.
+    """
+    everyone, total = (sum(part[i] for part in parts) for i in (1, 2))
+    possible = max(smallest_fpir(people, LEFT_OUT) * total / images for _, people, images in parts)
+    for name, people, images in parts:
+        share = fpir * images / total
+        needed = people_needed(share, LEFT_OUT)
+        if people < needed:
+            raise UsageError(
+                f"the reference holds {everyone} people, {people} of whom {name} judges, and its share of "
+                f"--fpir {fpir:g} ({share:.3g}) needs {needed}, each left out in turn; "
+                f"{_ways_on(LEFT_OUT, fpir, possible)}"
+            )
+
+
+def _ways_on(kind: str, fpir: float, possible: float) -> str:
+    others = "give more people"
+    if kind == LEFT_OUT:
+        others = f"give --calibration SOURCE with {people_needed(fpir, DISJOINT)} or more other people"
+    weaker = rounded_up(possible)
+    return f"{others}, or take --fpir {weaker:g}, a weaker audit" if weaker < _LARGEST_FPIR else others
 
 
 def threshold_at(calibration: Calibration, fpir: float) -> float:

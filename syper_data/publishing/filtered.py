@@ -52,7 +52,10 @@ def planned_shards(dataset: DatasetDirectory, ledger: Ledger) -> list[tuple[str,
     """
     size = dataset.manifest.shard_rows
     if not ledger.kept:
-        raise UsageError(f"{dataset.path}: no image is kept, so there is nothing to publish")
+        raise UsageError(
+            f"{dataset.path}: no image is kept, so there is nothing to publish; the page of syper-data report "
+            "shows why; filter again, for example with other --quality-thresholds"
+        )
     count = -(-ledger.kept // size)
     return [(f"train-{i:05d}-of-{count:05d}.parquet", min(size, ledger.kept - i * size)) for i in range(count)]
 

@@ -11,7 +11,7 @@ import syper_data
 from syper_data.artifacts import artifact_folder
 from syper_data.dataset.shards import file_sha256
 from syper_data.errors import InputError
-from syper_data.evaluation.page import figure_rows, memorisation_rows
+from syper_data.evaluation.page import figure_rows, interval_methods, memorisation_rows
 from syper_data.gan.bundled import WEIGHTS
 from syper_data.gan.generator_file import GeneratorFile
 from syper_data.gan.recipe import TrainingRecipe
@@ -56,6 +56,7 @@ def render_generator_card(run: ReleasedRun, digests: Mapping[str, str]) -> str:
             toolkit=f"syper-data {syper_data.__version__}",
             evaluation=evaluation,
             figures=list(figure_rows(evaluation)) if evaluation else [],
+            intervals=interval_methods(evaluation) if evaluation else {},
             real=_real(evaluation) if evaluation else "",
             memorisation=_memorisation(evaluation),
             terms=run.terms,

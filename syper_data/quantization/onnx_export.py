@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from syper_data.dataset.atomic import write_atomically
-from syper_data.errors import MissingExtraError
+from syper_data.errors import MissingExtraError, install_command
 from syper_data.quantization.graph import IMAGE, Node
 from syper_data.quantization.layers import Affine, Layer, Slopes
 from syper_data.quantization.rounding import weight_codes
@@ -47,9 +47,7 @@ def onnx_model(student: Student, metadata: dict[str, str] | None = None) -> Any:
         import onnx
         from onnx import helper
     except ImportError as error:
-        raise MissingExtraError(
-            'writing ONNX needs the package onnx: pip install -c constraints.txt "syper-data[quantize]"'
-        ) from error
+        raise MissingExtraError(f"writing ONNX needs the package onnx: {install_command('quantize')}") from error
     writer = _Writer(onnx)
     for node in student.nodes:
         writer.add(node, student)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from syper_data.errors import MissingExtraError, UsageError
+from syper_data.errors import MissingExtraError, UsageError, install_command
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 Vectors = np.ndarray[Any, np.dtype[np.float32]]
@@ -40,9 +40,7 @@ def open_runtime(name: str, file: Path, threads: int) -> Embed:
         if name == OPENVINO:
             return _openvino(file, threads)
     except ImportError as error:
-        raise MissingExtraError(
-            f'{name} is not installed: pip install -c constraints.txt "syper-data[quantize]"'
-        ) from error
+        raise MissingExtraError(f"{name} is not installed: {install_command('quantize')}") from error
     raise UsageError(f"runtime {name!r}: must be {', '.join(RUNTIMES)}")
 
 

@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 WIDTH, HEIGHT = 360, 150  # units of the drawing; it scales with the page
 _LEFT, _RIGHT, _TOP, _BOTTOM = 8, 8, 22, 34
 _BINS = 40
+_DIGIT, _APART = 6.2, 6  # a digit of 11 px type; room between two texts
 _TAIL = 0.001  # of the values at either end, gathered in the outermost bar
 
 
@@ -35,10 +36,7 @@ def histogram(values: Any, axis: str, *, low: Bound | None = None, high: Bound |
     first, last = _range(values, [b.value for b in (low, high) if b is not None])
     edges = np.linspace(first, last, _BINS + 1)
     counts, _ = np.histogram(np.clip(values, first, last), edges)
-    parts = [*_bars(counts, edges, low, high), _axis(first, last, axis)]
-    for bound, side in ((low, "start"), (high, "end")):
-        if bound is not None:
-            parts.append(_line(_x(bound.value, first, last), bound.text, side))
+    parts = [*_bars(counts, edges, low, high), _axis(first, last, axis), *_lines(first, last, low, high)]
     label = f"{axis}: distribution of {len(values):,} images"
     return Markup('<svg class="chart" viewBox="0 0 {w} {h}" role="img" aria-label="{label}">{body}</svg>').format(
         w=WIDTH, h=HEIGHT, label=label, body=Markup("").join(parts)
@@ -103,13 +101,37 @@ def ticks(first: float, last: float) -> list[float]:
     return [float(f"{value:.10g}") + 0.0 for value in found]
 
 
-def _line(x: float, text: str, side: str) -> Markup:
-    """A dashed line; its text stands inside of the bound, or on the other side at the drawing's edge."""
+def _lines(first: float, last: float, low: Bound | None, high: Bound | None) -> list[Markup]:
+    """The bounds with their texts beside each other: where they would meet, each stands outside of its line."""
+    sides = ((low, "start"), (high, "end"))
+    found = [(_x(b.value, first, last), b.text, side) for b, side in sides if b is not None]
+    starts = [_text_start(*line) for line in found]
+    if len(found) == 2:
+        (x, text, _), (right_x, right_text, _) = found
+        if starts[0] + _text_width(text) + _APART > starts[1]:
+            starts = [max(0.0, x - 3 - _text_width(text)), min(WIDTH - _text_width(right_text), right_x + 3)]
+            over = max(0.0, starts[0] + _text_width(text) + _APART - starts[1])
+            starts = [0.0, starts[1] + over] if starts[0] == 0 else [starts[0] - over, starts[1]]
+    return [_line(x, text, start) for (x, text, _), start in zip(found, starts, strict=True)]
+
+
+def _text_start(x: float, text: str, side: str) -> float:
+    """Where the text of a line begins: inside of the bound, or on the other side at the drawing's edge."""
     if side == "start" and x > WIDTH - 120:
         side = "end"
     elif side == "end" and x < 120:
         side = "start"
-    at = x + 3 if side == "start" else x - 3
+    return x + 3 if side == "start" else x - 3 - _text_width(text)
+
+
+def _text_width(text: str) -> float:
+    """About how wide it is in the page's type, where letters are no wider than digits."""
+    return _DIGIT * len(text)
+
+
+def _line(x: float, text: str, start: float) -> Markup:
+    """A dashed line and its text; a text on its left ends there."""
+    side, at = ("end", start + _text_width(text)) if start < x else ("start", start)
     return Markup(
         '<line class="bound" x1="{x}" y1="{top}" x2="{x}" y2="{floor}"/>'
         '<text class="bound" x="{at}" y="{y}" text-anchor="{side}">{text}</text>'

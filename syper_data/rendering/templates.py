@@ -16,7 +16,7 @@ import jinja2
 from syper_data.artifacts import artifact_folder
 
 _LONGEST = 300
-_MARKDOWN = re.compile(r"[^A-Za-z0-9 .,:;'()+/-]")
+_MARKDOWN = re.compile(r"[^A-Za-z0-9 .,:;'()+/%-]")
 
 
 def render_template(template: str, /, **values: Any) -> str:

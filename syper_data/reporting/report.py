@@ -88,14 +88,20 @@ def page_values(audited: Audited, real: Mapping[str, Any] | None) -> dict[str, A
     """What the template is filled with."""
     overlap, ledger = audited.overlap, audited.ledger
     shown = pairs(audited, real)
-    n = len(audited.dataset)
+    n, kept = len(audited.dataset), len(audited.kept)
     return {
         "title": audited.name,
         "verdict": verdict(audited),
         "shows_real": any(p.real for p in shown),
         "digests": audited.digests,
         "audited": ledger is not None,
-        "totals": {"rows": count(n), "kept": count(len(audited.kept)), "rejected": count(n - len(audited.kept))},
+        "nothing_kept": not kept,
+        "totals": {
+            "rows": count(n),
+            "kept": count(kept),
+            "kept_share": percent(kept / n),
+            "rejected": count(n - kept),
+        },
         "reasons": [
             {"reason": reason, "first": count(first), "share": percent(first / n), "all": count(have)}
             for reason, first, have in audited.counts()

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from syper_data.dataset.manifest import Manifest
 from syper_data.filtering.settings import FilterSettings
+from syper_data.gan.bundled import bundled_by_digest
 from syper_data.rendering.numbers import count, number, percent
 from syper_data.rendering.svg import Bound, histogram
 from syper_data.reporting.audited import Audited
@@ -186,13 +187,15 @@ def made_rows(audited: Audited) -> Iterator[Row]:
 
 def commands(audited: Audited) -> list[Row]:
     """The commands that make the images again, verify them, and repeat audit and page."""
-    name = shlex.quote(audited.name)
+    name, manifest = shlex.quote(audited.name), shlex.quote(audited.name + "/manifest.json")
+    sha256 = audited.dataset.manifest.generator.sha256
+    generator = which = ""
+    if bundled_by_digest(sha256) is None:
+        generator = " --generator FILE"
+        which = f", where FILE is the generator with the SHA-256 {sha256}, which does not ship with the toolkit"
     found = [
-        (
-            "make the images again",
-            f"syper-data sample --from-manifest {shlex.quote(audited.name + '/manifest.json')} --out again",
-        ),
-        ("verify every image", f"syper-data verify {name} --rows all"),
+        (f"make the images again{which}", f"syper-data sample --from-manifest {manifest} --out again{generator}"),
+        ("verify every image", f"syper-data verify {name} --rows all{generator}"),
     ]
     if audited.ledger is not None and audited.settings:
         found.append(("repeat the audit", f"syper-data filter {name}{_options(audited.settings)}"))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from syper_data.dataset.directory import COMPLETE, REJECTED, DatasetDirectory, PlannedShard
+from syper_data.dataset.directory import COMPLETE, REJECTED, Completion, DatasetDirectory, PlannedShard
 from syper_data.dataset.manifest import sha256_hex
 from syper_data.dataset.shards import file_sha256, open_shard, read_shard
 from syper_data.errors import InputError, UsageError, VerificationError
@@ -51,15 +51,16 @@ def verify(
 ) -> Verification:
     """Check a dataset directory, its top-ups included, and raise at the first thing that is wrong, named.
 
-    In order: manifest, completion record, names of the shards; of each shard its size and digest,
-    row count, and of each row the key and that the image decodes (for lossless formats: to the
-    recorded pixels); then ``rows`` images (evenly spread; ``"all"``; 0 for none) are made again
-    and compared. ``accept_drift`` allows another kind of machine and compares within
-    ``drift_tolerance`` levels of 0..255.
+    In order: manifest, completion record, names of the shards; where images are to be made again, that
+    this machine and a generator can do it; of each shard its size and digest, row count, and of each row
+    the key and that the image decodes (for lossless formats: to the recorded pixels); then ``rows``
+    images (evenly spread; ``"all"``; 0 for none) are made again and compared. ``accept_drift`` allows another
+    kind of machine and compares within ``drift_tolerance`` levels of 0..255.
 
     Raises:
         VerificationError: the first difference, with file, row and key.
-        InputError: no dataset, or not complete. DriftError: this machine can't give the same bytes.
+        InputError: no dataset, or not complete; no such generator.
+        DriftError: this machine can't give the same bytes.
     """
     dataset = DatasetDirectory.open(Path(path))
     total = len(dataset)
@@ -73,6 +74,7 @@ def verify(
     if record is None:
         dataset.require_complete()
         raise AssertionError("unreachable")
+    weights, drifted = _means(dataset, record, generator, accept_drift) if count else (None, False)
     digests: list[str] = []
     for shard, entry in zip(dataset.shards, record.shards, strict=True):
         _check_shard_file(dataset, shard, entry.bytes, entry.sha256)
@@ -80,20 +82,26 @@ def verify(
         if report is not None:
             report("reading", len(digests), total)
     worst = 0
-    if count:
-        require_device(dataset.manifest.settings.device)
-        here = current_environment(dataset.manifest.settings)
-        environments = [plan.manifest.environment for plan in dataset.plans]
-        drifted = bool(record.drift) or any(differences(there, here) for there in environments)
-        if drifted and not accept_drift:
-            for there in environments:
-                require_same(there, here, str(dataset.path))
-            raise VerificationError(
-                f"{dataset.path / COMPLETE}: made in more than one environment; verify it with --accept-drift"
-            )
-        weights = find_by_digest(dataset.manifest.generator.sha256, generator)
+    if weights is not None:
         worst = _regenerate(dataset, weights, count, digests, drifted, workers, report)
     return Verification(len(record.shards), total, count, worst)
+
+
+def _means(
+    dataset: DatasetDirectory, record: Completion, generator: str | Path | None, accept_drift: bool
+) -> tuple[Path, bool]:
+    """What images are made again with: the generator's file, and whether within a tolerance."""
+    require_device(dataset.manifest.settings.device)
+    here = current_environment(dataset.manifest.settings)
+    environments = [plan.manifest.environment for plan in dataset.plans]
+    drifted = bool(record.drift) or any(differences(there, here) for there in environments)
+    if drifted and not accept_drift:
+        for there in environments:
+            require_same(there, here, str(dataset.path))
+        raise VerificationError(
+            f"{dataset.path / COMPLETE}: made in more than one environment; verify it with --accept-drift"
+        )
+    return find_by_digest(dataset.manifest.generator.sha256, generator), drifted
 
 
 def _row_count(rows: int | str, total: int) -> int:

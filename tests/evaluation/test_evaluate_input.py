@@ -16,6 +16,7 @@ from small_evaluations import SMALL, run
 from syper_data.dataset.shards import file_sha256
 from syper_data.errors import InputError, MissingExtraError, OutputError, UsageError
 from syper_data.evaluation.evaluate import evaluate
+from syper_data.evaluation.page import interval_methods
 from syper_data.metrics.distances import frechet_distance
 
 pytestmark = pytest.mark.skipif(util.find_spec("matplotlib") is None, reason="the [report] extra is missing")
@@ -30,7 +31,16 @@ def test_features_made_elsewhere_are_reduced_under_their_own_name(tmp_path: Path
     a, b = (np.load(tmp_path / f"{n}.npy").astype(float) for n in ("real", "generated"))
     assert found["figures"]["frechet_inception-v3-fid"]["value"] == pytest.approx(frechet_distance(a, b))
     assert found["real"]["sha256"] == file_sha256(tmp_path / "real.npy")
-    assert "None: only feature vectors" in (tmp_path / "out" / "report.html").read_text()
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert "None: only feature vectors" in page
+    assert page.count('<th scope="row">') == page.count('<td class="d">') > 5, "long digests wrap on a phone"
+    assert "divided by 5 (it can exceed 1); coverage is the share of real" in " ".join(page.split())
+    assert "Interval of kid" in page
+    assert "Interval of near copies" not in page, "memorisation was not measured"
+    measured = interval_methods(found | {"memorisation": {"verdict": "none"}})
+    assert {"near copies", "closer to training", "median ratio"} == measured.keys() - interval_methods(
+        found
+    ).keys()
     with pytest.raises(UsageError, match="belong together"):
         run(None, None, tmp_path / "b", features_real=tmp_path / "real.npy")
     with pytest.raises(UsageError, match="leave them out"):

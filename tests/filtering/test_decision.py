@@ -114,7 +114,7 @@ def test_two_networks_find_leaks_of_both_parts_and_share_the_rate_by_images() ->
 
 def test_each_part_needs_its_people_where_they_are_left_out_in_turn() -> None:
     auditors, everyone, _ = two_networks(90, 0, 0)
-    with pytest.raises(UsageError, match=r"^network a: 47 people left out in turn .* FPIR 0.05 .* --fpir 0.0952,"):
+    with pytest.raises(UsageError, match=r"47 of whom a judges, .* --fpir 0.05 .* --fpir 0.0952, a"):
         audit_overlap(auditors(everyone, 1), fpir=0.05)
     assert audit_overlap(auditors(everyone, 1), fpir=0.0952, **FAST).flagged is not None
 

@@ -184,10 +184,31 @@ def test_too_few_people_for_the_fpir_are_refused_before_long_work(tmp_path: Path
     dataset = synthetic(tmp_path / "eyes")
     real = write_crops(tmp_path / "real.parquet", real_eyes())
     options = {"fpir": 0.01, "quality_thresholds": "bundled", "embedder": [network], "reference": real}
-    with pytest.raises(UsageError, match=r"30 people \(leave-one-subject-out\) can't.*199 are needed"):
+    with pytest.raises(
+        UsageError, match=r"reference holds 30 people, .*needs 199, .*--calibration SOURCE with 99"
+    ):
         audit(dataset.path, **options)
-    with pytest.raises(UsageError, match=r"30 people \(disjoint people\) can't.*99 are needed, or --fpir 0.0323"):
+    with pytest.raises(UsageError, match=r"calibration holds 30 people, .*needs 99; .*--fpir 0.0323, a weaker"):
         audit(dataset.path, calibration=real, **options)
+
+
+@pytest.mark.usefixtures("no_long_work")
+def test_too_few_people_for_several_auditors_are_refused_before_long_work(tmp_path: Path, network: Path) -> None:
+    dataset = synthetic(tmp_path / "eyes")
+    other = save_random_recognizer(tmp_path / "other.safetensors", seed=1)
+    options = {"embedder": [network, other], "quality_thresholds": "bundled"}
+    options["reference"] = write_crops(tmp_path / "real.parquet", real_eyes())
+    message = (
+        r"reference holds 30 people, (\d+) of whom .* judges, and its share of --fpir 0.01 .* needs (\d+), each"
+    )
+    with pytest.raises(UsageError, match=message) as caught:
+        audit(dataset.path, **options)
+    assert "give --calibration SOURCE with 99 or more other people" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    unnamed = pa.table({"image": [{"bytes": png(x), "path": "x"} for x in real_eyes()]})
+    pq.write_table(unnamed, tmp_path / "unnamed.parquet")
+    with pytest.raises(InputError, match="reference row 0 has no subject: with several auditors"):
+        audit(dataset.path, **options | {"reference": tmp_path / "unnamed.parquet"})
 
 
 def test_membership_is_inferred_where_it_is_asked_for(tmp_path: Path, network: Path) -> None:

@@ -197,11 +197,11 @@ def test_embeddings_that_are_not_finite_are_refused() -> None:
 def test_too_few_people_for_the_fpir_are_refused_with_the_number_needed() -> None:
     who, reference, _ = people()
     few = who.images(names("c", 50), 4, take=1)
-    with pytest.raises(UsageError, match=r"50 people \(disjoint people\).*99 are needed, or --fpir 0.0197"):
+    with pytest.raises(UsageError, match=r"calibration holds 50 people.*needs 99; .*--fpir 0.0197"):
         audit_alone(who.images(["x"]), reference, calibration=few)
-    with pytest.raises(UsageError, match=r"1 people \(leave-one-subject-out\).*199 are needed"):
+    with pytest.raises(UsageError, match=r"reference holds 1 people.*needs 199"):
         audit_alone(who.images(["x"]), who.images(["r0"], 5))
-    with pytest.raises(UsageError, match=r"120 people \(leave-one-subject-out\).*199 are needed"):
+    with pytest.raises(UsageError, match=r"reference holds 120 people.*needs 199"):
         audit_alone(who.images(["x"]), reference)
 
 

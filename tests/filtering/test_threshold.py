@@ -83,8 +83,8 @@ def test_the_number_of_people_that_an_fpir_needs() -> None:
     assert people_needed(0.01, LEFT_OUT) == 199
     assert people_needed(0.001, DISJOINT) == 999
     threshold_at(of(np.arange(99)), 0.01)
-    message = r"^calibration: 98 people \(disjoint people\) can't set a threshold at FPIR 0.01; 99 are needed, or"
-    with pytest.raises(UsageError, match=message + r" --fpir 0.0102 with these$"):
+    message = r"^the calibration holds 98 people, and --fpir 0.01 needs 99; give more people, or take"
+    with pytest.raises(UsageError, match=message + r" --fpir 0.0102, a weaker audit$"):
         threshold_at(of(np.arange(98)), 0.01)
     threshold_at(of(np.arange(98)), 0.0102)
     with pytest.raises(UsageError, match="between 0 and 1"):

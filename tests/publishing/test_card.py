@@ -106,6 +106,7 @@ def test_the_body_tells_how_the_images_were_made(tmp_path: Path) -> None:
         '"compress_level": 1',
         "- `torch`: `2.0`",
         dataset.manifest_sha256,
+        "Install the toolkit, `syper-data 0.1.0`, in a clone of its repository at that version",
         "syper-data verify path/to/this/folder\n",
         "syper-data sample --from-manifest path/to/this/folder/manifest.json --out syper-again",
         "differ by 2 levels",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 
 import numpy as np
+import pytest
 
 from syper_data.rendering.svg import Bound, histogram
 
@@ -33,6 +34,26 @@ def test_what_lies_far_away_is_in_the_outermost_bar() -> None:
 def test_one_value_can_be_drawn() -> None:
     assert len(drawn(histogram([3.0, 3.0], "levels"))) == 1
     assert drawn(histogram([0.0], "levels", high=Bound(0.5, "0.5")))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "first", "last"),
+    [(-9.453, -1.944, -9, 500), (-9.4, -9.3, -300, -9), (3.0, 3.1, 0, 6), (0.0, 0.1, 0, 90), (-5, 5, -6, 6)],
+)
+def test_texts_of_two_bounds_never_overlap_nor_leave_the_drawing(
+    low: float, high: float, first: float, last: float
+) -> None:
+    bounds = {"low": Bound(low, f"{low:.3f}"), "high": Bound(high, f"{high:.3f}")}
+    spans = []
+    for text in ET.fromstring(histogram(np.linspace(first, last, 200), "levels", **bounds)):
+        if text.get("class") == "bound" and text.tag == "text":
+            width = 6.1 * len(text.text or "")  # a digit of the page's type is 6.1 units wide
+            x = float(text.attrib["x"]) - (width if text.get("text-anchor") == "end" else 0)
+            spans.append((x, x + width))
+    (left, left_end), (right, right_end) = spans
+    assert left >= 0
+    assert left_end + 4 < right
+    assert right_end <= 360
 
 
 def test_text_is_escaped() -> None:

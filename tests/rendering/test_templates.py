@@ -22,6 +22,7 @@ def test_html_is_escaped_and_markdown_goes_through_its_filters(cards: Path) -> N
     (cards / "c.md.j2").write_text("{{ x | plain }} {{ x | code }}")
     assert render_template("p.html.j2", x="<i>&") == "<b>&lt;i&gt;&amp;</b>"
     assert render_template("c.md.j2", x="a*b") == "a&#42;b `a*b`"
+    assert render_template("c.md.j2", x="95 %") == "95 % `95 %`"  # marks nothing up
 
 
 def test_a_value_that_is_not_given_is_an_error(cards: Path) -> None:

@@ -125,6 +125,20 @@ def test_quality_alone_is_not_called_private(tmp_path: Path) -> None:
     assert re.search(rf"“{next(iter(rejected))}” (below|above) [-\d.]+: [1-9]\d* images?", page)
 
 
+def test_where_no_image_is_kept_there_is_nothing_to_sign(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "eyes", 4)
+    quality = {"exposure": np.arange(4.0)}
+    write_ledger(dataset, quality, [["too dark"], [], [], []], {})
+    page = page_of(dataset)
+    assert "I agree to the use of the kept images" in page
+    assert "kept 3 75 %" in page.replace("\xa0", " ")
+    write_ledger(dataset, quality, [["too dark"]] * 4, {})
+    page = page_of(dataset)
+    assert "There is nothing to sign: no image is kept." in page
+    assert "I agree" not in page
+    assert "kept 0 0 %" in page.replace("\xa0", " ")
+
+
 def test_without_a_threshold_nothing_is_concluded(tmp_path: Path) -> None:
     page = page_of(audited_dataset(tmp_path / "eyes", labelled=False))
     assert "nothing can be concluded: there is no threshold" in page
@@ -149,6 +163,21 @@ def test_the_page_needs_nothing_else_and_is_the_same_for_the_same_files(tmp_path
     assert b"http" not in first
     assert all(uri.startswith(b"data:") for uri in re.findall(rb'(?:src|href)="([^"]*)"', first))
     assert b"url(" not in first
+
+
+def test_the_commands_name_the_file_of_a_generator_that_does_not_ship(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = make_dataset(tmp_path / "eyes", 4)
+    page = page_of(dataset)
+    sha256 = dataset.manifest.generator.sha256
+    assert f"where FILE is the generator with the SHA-256 {sha256}, which does not ship" in page
+    assert "sample --from-manifest eyes/manifest.json --out again --generator FILE" in page
+    assert "verify eyes --rows all --generator FILE" in page
+    monkeypatch.setattr("syper_data.gan.bundled.file_sha256", lambda path: sha256)  # as if it shipped
+    page = page_of(dataset)
+    assert "FILE" not in page
+    assert "sample --from-manifest eyes/manifest.json --out again To verify" in page
 
 
 def test_real_people_are_shown_only_when_asked_for(tmp_path: Path) -> None:

@@ -9,11 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 
 import syper_data
+from small_dataset import make_dataset
 from syper_data.dataset.directory import DatasetDirectory, ShardRecord
 from syper_data.dataset.manifest import sha256_hex
+from syper_data.dataset.settings import SamplingSettings
 from syper_data.dataset.shards import Row, file_sha256, read_shard, write_shard
-from syper_data.errors import DriftError, SyperError, UsageError
+from syper_data.errors import DriftError, InputError, SyperError, UsageError
 from syper_data.sampling import verify as verify_module
+from syper_data.sampling.environment import current_environment
 
 SHARD = "train-00001-of-00002.parquet"
 
@@ -143,6 +146,16 @@ def test_another_kind_of_machine_compares_within_the_tolerance_only_when_asked(
     rewrite(copy, forge)
     with pytest.raises(SyperError, match=r"differs by .* levels"):
         syper_data.verify(copy, generator=tiny, rows="all", accept_drift=True)
+
+
+def test_a_generator_that_is_not_there_is_said_before_rows_are_read(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "eyes", 4, environment=current_environment(SamplingSettings(output_size=32)))
+    told: list[str] = []
+    with pytest.raises(InputError, match=f"no bundled generator has the SHA-256 {'ab' * 32}"):
+        syper_data.verify(dataset.path, rows=2, report=lambda stage, at, of: told.append(stage))
+    assert told == []
+    assert syper_data.verify(dataset.path, rows=0, report=lambda stage, at, of: told.append(stage)).rows == 4
+    assert told == ["reading"]
 
 
 @pytest.mark.parametrize("rows", [-1, "some", True, 1.5])
