@@ -236,8 +236,8 @@ def _parts(
     """How many people and images of the reference each network judges; those that judge somebody."""
     known = [(file.identities if file.identities_known else None) or frozenset() for file in files]
     owner = split_reference(reference, known, allow_seen)
-    rows = [np.flatnonzero(owner == i) for i in range(len(files))]
-    judged = [(file.name, own) for file, own in zip(files, rows, strict=True) if len(own)]
+    rows = [np.flatnonzero(owner == i).tolist() for i in range(len(files))]
+    judged = [(file.name, own) for file, own in zip(files, rows, strict=True) if own]
     return [(name, len({reference[row] for row in own}), len(own)) for name, own in judged]
 
 

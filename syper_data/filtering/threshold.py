@@ -99,7 +99,7 @@ def require_split(parts: Sequence[tuple[str, int, int]], fpir: float) -> None:
 
     A network has the share of the FPIR that it has of the images, and leaves each of its people out in turn.
     """
-    everyone, total = (sum(part[i] for part in parts) for i in (1, 2))
+    everyone, total = sum(people for _, people, _ in parts), sum(images for *_, images in parts)
     possible = max(smallest_fpir(people, LEFT_OUT) * total / images for _, people, images in parts)
     for name, people, images in parts:
         share = fpir * images / total
