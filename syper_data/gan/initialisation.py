@@ -28,8 +28,10 @@ def start_from(generator: Generator, source: GeneratorFile, classes: Sequence[st
 
     Equal architectures share all weights. A larger resolution keeps the source's blocks, and its new
     ones add nothing to the image at first, so it begins as the source's image up-sampled. With
-    classes that the source does not have, the label embedding is new and, where the source has no
-    classes at all, without effect at first: every class begins as the source.
+    classes that the source does not have, the label embedding is new. Where the source has no classes at
+    all, label and z share the first dense layer, half of its variance each: every class begins as a part of what
+    the source makes. (Begun without effect, the label's weights would stay so: at the mapping's learning rate of
+    1 % nine thousand images changed nothing that can be seen.)
 
     Raises:
         ConfigError: the architectures do not fit, with the field and both values.
@@ -42,7 +44,8 @@ def start_from(generator: Generator, source: GeneratorFile, classes: Sequence[st
         for name in ("mapping.embed.weight", "mapping.embed.bias"):
             weights[name] = generator.state_dict()[name]
     if mine.c_dim and not theirs.c_dim:
-        weights["mapping.fc0.weight"] = _widen(weights["mapping.fc0.weight"], mine)
+        fresh = generator.state_dict()["mapping.fc0.weight"]  # of unit variance, as the source's columns began
+        weights["mapping.fc0.weight"] = torch.cat([weights["mapping.fc0.weight"], fresh[:, mine.z_dim :]], dim=1)
     for name, value in generator.state_dict().items():  # shares memory with the network
         if name in weights:
             value.copy_(weights[name])
@@ -50,15 +53,6 @@ def start_from(generator: Generator, source: GeneratorFile, classes: Sequence[st
         if block.conv1.resolution > theirs.resolution:
             block.torgb.weight.zero_()
             block.torgb.bias.zero_()
-
-
-def _widen(weight: torch.Tensor, config: GeneratorConfig) -> torch.Tensor:
-    """The first dense layer with inputs for the label, at zero; the equalized learning rate divides by
-    the root of the number of inputs, which the old weights make up for."""
-    inputs = config.z_dim + config.w_dim
-    wide = weight.new_zeros(weight.shape[0], inputs)
-    wide[:, : config.z_dim] = weight * (inputs / config.z_dim) ** 0.5
-    return wide
 
 
 def _check(mine: GeneratorConfig, theirs: GeneratorConfig, name: str) -> None:
