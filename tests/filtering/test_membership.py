@@ -44,7 +44,7 @@ def test_a_rate_that_the_held_out_people_cannot_support_is_not_given(tmp_path: P
     assert found.at[0].tpr is not None
     assert found.at[0].support == "rule of 3"
     assert found.at[1].tpr is None
-    assert "310 independent held-out people can't support a false-positive rate of 0.001" in found.at[1].note
+    assert "310 independent held-out people can't support a false-positive rate of 0.1 %" in found.at[1].note
 
 
 def test_the_interval_resamples_people_not_crops() -> None:

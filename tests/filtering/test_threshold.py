@@ -65,7 +65,7 @@ def test_the_threshold_is_the_lowest_that_the_rule_allows(cases: list[tuple[int,
     for kind, unseen in ((DISJOINT, 1), (LEFT_OUT, 2)):
         found = Calibration(values, people, kind)
         if not has_threshold(found, fpir):
-            with pytest.raises(UsageError, match="are needed"):
+            with pytest.raises(UsageError, match="needs"):
                 threshold_at(found, fpir)
             continue
 

@@ -220,5 +220,5 @@ def test_a_missing_package_is_reported_with_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"pip install .*'syper-data\[train\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install .*'\.\[train\]'"):
         load_feature_net()

@@ -314,7 +314,7 @@ def test_a_cell_may_have_a_protocol_of_its_own_that_needs_no_data(
     ]
     table = reproduce(teacher, tiny, tmp_path, plan=only(cells), budget="one").table
     assert [run["status"] for run in table["runs"]] == ["waiting", "waiting", "not run"]
-    assert table["runs"][2]["reason"].startswith("nir-lamp100: --root: where is your copy of the data")
+    assert table["runs"][2]["reason"].startswith("--root: where is your copy of the data")
     assert [entry["name"] for entry in table["protocols"]] == ["drawn", "synthetic"]
 
 
