@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from small_training import PROJECTED, RECIPE, VARIETY, crops, make_run, needs_extra, same
-from syper_data.errors import ConfigError
+from syper_data.errors import ConfigError, SyperError
 from syper_data.execution.team import Team
 from syper_data.gan.adversary import Seen
 from syper_data.gan.crops import load_crops
@@ -265,3 +266,12 @@ def test_joint_normalisation_shows_the_adversary_that_fakes_have_less_contrast()
 
     # apart, batch norm brings the pale features back to size: all that is left is spectral norm's iteration
     assert difference(apart) < 0.1 * difference(joint), (difference(apart), difference(joint))
+
+
+def test_a_gradient_that_is_not_finite_changes_no_weight() -> None:
+    run = TrainingRun(RECIPE, load_crops(crops(), 16))
+    before = {k: v.clone() for k, v in run.adversary.trained.state_dict().items()}
+    run.adversary.trained.b4.out.bias.register_hook(lambda slope: slope * math.inf)
+    with pytest.raises(SyperError, match=r"diverged at 0\.000 kimg \(loss_d [0-9.]+, gradient norm inf\)"):
+        run.advance()
+    assert same(dict(run.adversary.trained.state_dict()), before)
