@@ -21,8 +21,9 @@ from syper_data.recognition.compression import compress
 _SHARES = ("flip", "grey", "blur", "low_resolution", "noise", "jpeg", "cutout")
 _RANGES = {
     "shift": 0.5, "scale": 0.9, "rotation": 180.0, "brightness": 1.0, "contrast": 1.0, "gamma": 3.0, "colour": 1.0,
-    "blur_sigma": 8.0, "noise_deviation": 1.0, "cutout_size": 1.0, "shading": 2.0,
+    "blur_sigma": 8.0, "noise_deviation": 1.0, "cutout_size": 1.0, "shading": 2.0, "pupil": 1.0,
 }  # fmt: skip
+_IRIS = 1 / 2.4  # radius of the iris in a crop whose half side is 1, as ``crop`` makes them
 _LAMPS = 3  # a side of the grid of gains of ``shading``
 _DRAWS = (
     *("angle", "zoom", "x", "y", "bright", "contrast", "gamma", "red", "green", "blue"),
@@ -36,8 +37,10 @@ class AugmentConfig:
 
     Every image: ``shift`` (share of the side, either way), ``scale`` (share), ``rotation`` (degrees),
     ``brightness`` (of the range 0..1), ``contrast`` (share), ``gamma`` (exponents up to e^gamma and down to
-    e^-gamma), ``colour`` (gain of each channel, share) and ``shading`` (light from elsewhere: a smooth field
-    of gains, the deviation of their logarithm at most this). Shares of the images: ``flip``, ``grey``,
+    e^-gamma), ``colour`` (gain of each channel, share), ``shading`` (light from elsewhere: a smooth field
+    of gains, the deviation of their logarithm at most this) and ``pupil`` (wider or narrower, the iris keeps its
+    outer edge: the relative radius inside it is raised to a power between e^-pupil and e^pupil; for crops whose
+    iris is at the centre). Shares of the images: ``flip``, ``grey``,
     ``blur`` (Gaussian, up to ``blur_sigma`` pixels), ``low_resolution`` (down to at most
     ``smallest_resolution`` of the side and up again), ``noise`` (deviation up to ``noise_deviation`` of
     the range), ``jpeg`` (quality ``jpeg_quality``..95) and ``cutout`` (a grey rectangle, sides up to
@@ -55,6 +58,7 @@ class AugmentConfig:
     gamma: float = 0.25
     colour: float = 0.1
     shading: float = 0.0
+    pupil: float = 0.0
     flip: float = 0.0
     grey: float = 0.0
     blur: float = 0.2
@@ -99,6 +103,8 @@ def augment(
     low = float(torch.rand((), generator=rng))
     fields = torch.randn(count, 1, _LAMPS, _LAMPS, generator=rng) if config.shading else None
     strength = torch.rand(count, 1, 1, 1, generator=rng) if config.shading else None
+    pupils = torch.rand(count, generator=rng) if config.pupil else torch.full((count,), 0.5)
+    draws["pupil"] = pupils.to(images.device)
     places = (chosen["noise"].cumsum(0) - 1).cpu()
     draws = {name: team.mine(v) for name, v in draws.items()}
     chosen = {name: team.mine(v) for name, v in chosen.items()}
@@ -126,7 +132,7 @@ def _either_way(u: Tensor) -> Tensor:
 
 
 def _warp(x: Tensor, size: int, config: AugmentConfig, draws: dict[str, Tensor], flip: Tensor) -> Tensor:
-    """Rotation about the centre, zoom, shift and flip: where each pixel of the output comes from."""
+    """Rotation about the centre, zoom, shift, flip and pupil: where each pixel of the output comes from."""
     angle = _either_way(draws["angle"]) * math.radians(config.rotation)
     zoom = 1 / (1 + _either_way(draws["zoom"]) * config.scale)
     sign = 1 - 2 * flip.float()
@@ -134,7 +140,16 @@ def _warp(x: Tensor, size: int, config: AugmentConfig, draws: dict[str, Tensor],
     cos, sin = zoom * torch.cos(angle), zoom * torch.sin(angle)
     rows = [torch.stack([sign * cos, -sign * sin, shift[0]], 1), torch.stack([sin, cos, shift[1]], 1)]
     grid = F.affine_grid(torch.stack(rows, 1), [len(x), 3, size, size], align_corners=False)
+    if config.pupil:
+        grid = _within_the_iris(grid, torch.exp(_either_way(draws["pupil"]) * config.pupil))
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def _within_the_iris(grid: Tensor, powers: Tensor) -> Tensor:
+    """The places of the image [n, h, w, 2], moved along the radius inside the iris: r becomes r^power, 1 its edge."""
+    r = grid.norm(dim=3, keepdim=True) / _IRIS
+    moved = grid * r.clamp(min=1e-3) ** (powers[:, None, None, None] - 1)
+    return torch.where(r < 1, moved, grid)
 
 
 def _lower_resolution(x: Tensor, smallest: float, draw: float, chosen: Tensor) -> Tensor:
