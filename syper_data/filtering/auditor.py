@@ -34,8 +34,8 @@ Bools = np.ndarray[Any, np.dtype[np.bool_]]
 class Auditor:
     """A network's embeddings of the sets of an audit, in memory or in files.
 
-    The ``*_mirrored`` sets are the same images, mirrored before they were embedded; with them every image
-    is searched in both orientations and the better one counts, in the calibration as well.
+    ``reference_mirrored`` are the images of the reference, mirrored before they were embedded; with them every
+    image, of the calibration as well, is searched among both and the nearer one counts.
     ``identities`` are digests of the people the network was trained on, None where nobody knows. ``embed``
     turns a list of uint8 images [h, w, 3], canonical orientation, into vectors [n, d] of this network.
     """
@@ -43,9 +43,7 @@ class Auditor:
     synthetic: Given
     reference: Given
     calibration: Given | None = None
-    synthetic_mirrored: Given | None = None
     reference_mirrored: Given | None = None
-    calibration_mirrored: Given | None = None
     identities: frozenset[str] | None = None
     embed: Embed | None = None
 
@@ -87,9 +85,7 @@ class Sets:
     synthetic: EmbeddingSet
     reference: EmbeddingSet
     calibration: EmbeddingSet | None
-    synthetic_mirrored: EmbeddingSet | None
     reference_mirrored: EmbeddingSet | None
-    calibration_mirrored: EmbeddingSet | None
     identities: frozenset[str] | None
     embed: Embed | None
 
@@ -98,36 +94,24 @@ class Sets:
         """Open the sets.
 
         Raises:
-            InputError: an empty set, another network's, other images in a mirrored set, calibration
+            InputError: an empty set, another network's, other images in the mirrored reference, calibration
                 people who are unknown or in the reference.
-            UsageError: mirrored images without the mirrored calibration.
         """
-        names = ("synthetic", "reference", "calibration")
-        opened: dict[str, EmbeddingSet | None] = {}
-        for name in (*names, *(f"{n}_mirrored" for n in names)):
-            given = getattr(auditor, name)
-            opened[name] = None if given is None else EmbeddingSet.of(given, name.replace("_", " "))
-        synthetic, reference = opened["synthetic"], opened["reference"]
-        assert synthetic is not None
-        assert reference is not None
-        require_same_embedder(*(s.header for s in opened.values() if s is not None))
-        for name in names:
-            upright, mirrored = opened[name], opened[f"{name}_mirrored"]
-            if mirrored is not None and upright is not None:
-                require_same_images(upright, mirrored)
-        if opened["synthetic_mirrored"] is not None:
-            source = "reference" if opened["calibration"] is None else "calibration"
-            if opened[f"{source}_mirrored"] is None and (opened["calibration"] or reference.labelled):
-                raise UsageError(
-                    f"the synthetic images are searched in both orientations, the {source} images in one: give "
-                    f"{source}_mirrored, too, or the threshold would be too low"
-                )
-        if opened["calibration"] is not None:
-            _check_calibration(opened["calibration"], reference)
-        return cls(
-            synthetic, reference, opened["calibration"], opened["synthetic_mirrored"],
-            opened["reference_mirrored"], opened["calibration_mirrored"], auditor.identities, auditor.embed,
-        )  # fmt: skip
+        synthetic = EmbeddingSet.of(auditor.synthetic, "synthetic")
+        reference = EmbeddingSet.of(auditor.reference, "reference")
+        calibration, mirrored = (
+            None if given is None else EmbeddingSet.of(given, role)
+            for given, role in (
+                (auditor.calibration, "calibration"),
+                (auditor.reference_mirrored, "reference mirrored"),
+            )
+        )
+        require_same_embedder(*(s.header for s in (synthetic, reference, calibration, mirrored) if s is not None))
+        if mirrored is not None:
+            require_same_images(reference, mirrored)
+        if calibration is not None:
+            _check_calibration(calibration, reference)
+        return cls(synthetic, reference, calibration, mirrored, auditor.identities, auditor.embed)
 
 
 def seen_people(subjects: Iterable[str | None], identities: frozenset[str] | None) -> list[str]:
@@ -141,77 +125,77 @@ def seen_people(subjects: Iterable[str | None], identities: frozenset[str] | Non
 class View:
     """What one network's searches gave; ``rows`` are the rows of the whole reference that it searched.
 
-    ``nearest`` names rows of the whole reference. ``mirrored`` [n] says which orientation was nearer.
-    ``centre`` is the similarity to the nearest identity's mean vector [n], None without labels.
+    ``reference`` and ``turned`` are these rows, upright and mirrored. ``nearest`` names rows of the whole
+    reference, ``mirrored`` [n] says whether the mirrored image of that row was the nearer one. ``centre`` is
+    the similarity to the nearest identity's mean vector [n], None without labels.
     """
 
     sets: Sets
     rows: Rows
     reference: EmbeddingSet
+    turned: EmbeddingSet | None
     nearest: Neighbours
     mirrored: Bools
     centre: Similarities | None
     calibration: Calibration | None
 
-    def top(self, upright: VectorBlocks, mirrored: VectorBlocks | None, settings: SearchSettings) -> Neighbours:
+    def top(self, queries: VectorBlocks, settings: SearchSettings) -> Neighbours:
         """The nearest row of the whole reference, and its similarity, for other queries [n, 1]."""
-        found, _ = _both(upright, mirrored, self.reference.vectors, 1, settings)
+        turned = None if self.turned is None else self.turned.vectors
+        found, _ = _both(queries, self.reference.vectors, turned, 1, settings)
         return Neighbours(_named(found.rows, self.rows), found.similarity)
 
 
 def look(sets: Sets, rows: Rows, settings: SearchSettings) -> View:
     """Search the synthetic images, and the calibration, in these rows of the reference."""
-    reference = sets.reference if len(rows) == len(sets.reference) else sets.reference.take(rows)
-    mirrored = None if sets.synthetic_mirrored is None else sets.synthetic_mirrored.vectors
-    nearest, flipped = _both(sets.synthetic.vectors, mirrored, reference.vectors, settings.neighbours, settings)
+    reference, turned = _taken(sets.reference, rows), _taken(sets.reference_mirrored, rows)
+    assert reference is not None
+    mirrored = None if turned is None else turned.vectors
+    queries = sets.synthetic.vectors
+    nearest, flipped = _both(queries, reference.vectors, mirrored, settings.neighbours, settings)
     centre = None
     if reference.labelled:
         centre = nearest.similarity[:, 0]
         if int(reference.eyes.max()) + 1 < len(reference):
-            centres = CentreBlocks(reference.vectors, reference.eyes)
-            centre = _both(sets.synthetic.vectors, mirrored, centres, 1, settings)[0].similarity[:, 0]
+            upright = CentreBlocks(reference.vectors, reference.eyes)
+            other = None if mirrored is None else CentreBlocks(mirrored, reference.eyes)
+            centre = _both(queries, upright, other, 1, settings)[0].similarity[:, 0]
     return View(
-        sets, rows, reference, Neighbours(_named(nearest.rows, rows), nearest.similarity), flipped, centre,
-        _calibrate(sets, reference, rows, settings),
+        sets, rows, reference, turned, Neighbours(_named(nearest.rows, rows), nearest.similarity), flipped, centre,
+        _calibrate(sets, reference, mirrored, settings),
     )  # fmt: skip
 
 
-def _calibrate(sets: Sets, reference: EmbeddingSet, rows: Rows, settings: SearchSettings) -> Calibration | None:
-    both = sets.synthetic_mirrored is not None
-    if sets.calibration is not None:
-        people = sets.calibration
-        mirrored = sets.calibration_mirrored if both else None
-        found, _ = _both(
-            people.vectors, None if mirrored is None else mirrored.vectors, reference.vectors, 1, settings
-        )
-        return Calibration(found.similarity[:, 0].astype(np.float64), people.people, DISJOINT)
+def _taken(people: EmbeddingSet | None, rows: Rows) -> EmbeddingSet | None:
+    return people if people is None or len(rows) == len(people) else people.take(rows)
+
+
+def _calibrate(
+    sets: Sets, reference: EmbeddingSet, mirrored: VectorBlocks | None, settings: SearchSettings
+) -> Calibration | None:
+    others = sets.calibration
+    if others is not None:
+        found, _ = _both(others.vectors, reference.vectors, mirrored, 1, settings)
+        return Calibration(found.similarity[:, 0].astype(np.float64), others.people, DISJOINT)
     if not reference.labelled:
         return None
-    turned = sets.reference_mirrored.take(rows) if both and sets.reference_mirrored is not None else None
-    found, _ = _both(
-        reference.vectors,
-        None if turned is None else turned.vectors,
-        reference.vectors,
-        1,
-        settings,
-        reference.people,
-    )
+    found, _ = _both(reference.vectors, reference.vectors, mirrored, 1, settings, reference.people)
     return Calibration(found.similarity[:, 0].astype(np.float64), reference.people, LEFT_OUT)
 
 
 def _both(
+    queries: VectorBlocks,
     upright: VectorBlocks,
     mirrored: VectorBlocks | None,
-    reference: VectorBlocks,
     k: int,
     settings: SearchSettings,
     groups: Rows | None = None,
 ) -> tuple[Neighbours, Bools]:
-    """The neighbours of the orientation whose nearest one is nearer, and whether that is the mirrored."""
-    found = settings.search(upright, reference, k, groups)
+    """The neighbours among the orientation that has the nearest one, and whether that is the mirrored."""
+    found = settings.search(queries, upright, k, groups)
     if mirrored is None:
         return found, np.zeros(len(found.rows), bool)
-    other = settings.search(mirrored, reference, k, groups)
+    other = settings.search(queries, mirrored, k, groups)
     turned = other.similarity[:, 0] > found.similarity[:, 0]
     chosen = Neighbours(
         np.where(turned[:, None], other.rows, found.rows),

@@ -146,9 +146,8 @@ def audit_identities(
         UsageError: too few people for the FPIR.
     """
     people, reference = comparison.people, comparison.people[0]
-    both = all(p.source is not None for p in people)
 
-    def vectors(place: People | None, network: Path, mirrored: bool) -> Embeddings:
+    def vectors(place: People | None, network: Path, mirrored: bool = False) -> Embeddings:
         what = f"embedding {'the images' if place is None else place.role}{', mirrored' if mirrored else ''}"
         return _embedded(dataset, place, network, mirrored, what, workers, report)
 
@@ -156,12 +155,11 @@ def audit_identities(
     for network in comparison.networks:
         embedder = load_embedder(network)
         sets: dict[str, Any] = {}
-        for mirrored in (False, True) if both else (False,):
-            suffix = "_mirrored" if mirrored else ""
-            sets[f"synthetic{suffix}"] = vectors(None, network, mirrored)
-            for place in people:
-                images = place.source is not None
-                sets[f"{place.role}{suffix}"] = vectors(place, network, mirrored) if images else Path(place.given)
+        sets["synthetic"] = vectors(None, network)
+        for place in people:
+            sets[place.role] = Path(place.given) if place.source is None else vectors(place, network)
+        if reference.source is not None:
+            sets["reference_mirrored"] = vectors(reference, network, mirrored=True)
         known = embedder.identities if embedder.identities_known else None
         auditors.append(Auditor(**sets, identities=known, embed=_embed_with(embedder)))
     if report is not None:

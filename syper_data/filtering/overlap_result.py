@@ -51,8 +51,8 @@ class OverlapResult:
 
     ``nearest`` int64 [n, k]: rows of the reference, nearest first, of the network (``network`` [n], an index into
     ``networks``) that came nearest to flagging the image; ``similarity`` float32 [n, k] the cosines;
-    ``mirrored``: the mirrored image was the nearer one; ``centre`` float32 [n] | None: the similarity to the
-    nearest identity's mean. ``flagged`` [n], ``excess``, ``second_samples`` and ``copies`` are None where
+    ``mirrored``: the reference image was nearer when mirrored; ``centre`` float32 [n] | None: the similarity to
+    the nearest identity's mean. ``flagged`` [n], ``excess``, ``second_samples`` and ``copies`` are None where
     there is no threshold or nothing to measure them with; ``notes`` says why.
     """
 
@@ -118,7 +118,7 @@ def describe_networks(
                 pair_fmr=rate,
                 pairs=pairs,
                 independent_pair_fmr=None if fpir is None else independent_pair_fmr(fpir, len(reference)),
-                both_orientations=view.sets.synthetic_mirrored is not None,
+                both_orientations=view.turned is not None,
             )
         )
     return tuple(described)
@@ -162,7 +162,7 @@ def notes(
     for rate in copies or ():
         if rate.flagged.value < _WEAK:
             said.append(f"Of {rate.kind} copies only {rate.flagged.value:.0%} are found.")
-    if not all(v.sets.synthetic_mirrored is not None for v in views):
+    if not all(v.turned is not None for v in views):
         said.append("Images were searched in one orientation: mirrored copies can be missed.")
     if any(v.sets.identities is None for v in views):
         said.append("Whom a network was trained on is not known: it may have been trained on these very people.")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -96,7 +95,7 @@ def copy_rates(
     rates = []
     for kind in kinds:
         made = [planted(kind, image, row, seed) for image, row in zip(pixels, rows, strict=True)]
-        tops = [view.top(*_embedded(view, made, kind, rows), settings) for view in views]
+        tops = [view.top(_embedded(view, made, kind, rows), settings) for view in views]
         similarity = [top.similarity[:, 0].astype(np.float64) for top in tops]
         named = np.any([top.rows[:, 0] == np.asarray(rows) for top in tops], axis=0)
         flagged = flagged_by(found, similarity)
@@ -121,21 +120,18 @@ def rows_to_plant(people: Codes, count: int, seed: int) -> list[int]:
     return sorted(int(i) for i in order[np.concatenate([np.sort(first), rest])][:count])
 
 
-def _embedded(view: View, images: list[Pixels], kind: CopyKind, rows: Sequence[int]) -> tuple[Any, Any]:
-    """The copies' vectors, upright and, where the audit looks at both orientations, mirrored."""
-    upright = _vectors(view, images)
+def _embedded(view: View, images: list[Pixels], kind: CopyKind, rows: Sequence[int]) -> ArrayBlocks:
+    """The copies' vectors."""
+    made = _vectors(view, images)
     if kind.name == "unchanged":
         stored = view.sets.reference.gather(rows)
-        agreement = float(np.median((upright * stored).sum(axis=1)))
+        agreement = float(np.median((made * stored).sum(axis=1)))
         if agreement < _AGREE:
             raise UsageError(
                 f"reference images embedded again are at a median similarity of {agreement:.3f} to their stored "
                 "embeddings: other images, another orientation or another network"
             )
-    if view.sets.synthetic_mirrored is None:
-        return ArrayBlocks(upright, "planted copies"), None
-    turned = _vectors(view, [np.ascontiguousarray(image[:, ::-1]) for image in images])
-    return ArrayBlocks(upright, "planted copies"), ArrayBlocks(turned, "planted copies")
+    return ArrayBlocks(made, "planted copies")
 
 
 def _vectors(view: View, images: list[Pixels]) -> Vectors:

@@ -146,7 +146,7 @@ def _warp(x: Tensor, size: int, config: AugmentConfig, draws: dict[str, Tensor],
 
 
 def _within_the_iris(grid: Tensor, powers: Tensor) -> Tensor:
-    """The places of the image [n, h, w, 2], moved along the radius inside the iris: r becomes r^power, 1 its edge."""
+    """Places [n, h, w, 2], moved along the radius inside the iris: r becomes r^power, and is 1 at the edge."""
     r = grid.norm(dim=3, keepdim=True) / _IRIS
     moved = grid * r.clamp(min=1e-3) ** (powers[:, None, None, None] - 1)
     return torch.where(r < 1, moved, grid)

@@ -152,9 +152,9 @@ def test_a_mirrored_leak_is_found_where_both_orientations_are_searched() -> None
     leak = turned(who.images(names("r", 40), take=2))
     upright = audit_alone(leak, reference, calibration=calibration, **FAST)
     both = audit_alone(
-        leak, reference, calibration=calibration, synthetic_mirrored=turned(leak),
-        calibration_mirrored=turned(calibration), **FAST,
+        leak, reference, calibration=calibration, reference_mirrored=turned(reference), **FAST,
     )  # fmt: skip
+    left_out = audit_alone(leak, reference, fpir=0.02, reference_mirrored=turned(reference), **FAST)
     assert upright.flagged is not None
     assert both.flagged is not None
     assert upright.flagged.mean() < 0.1
@@ -162,10 +162,11 @@ def test_a_mirrored_leak_is_found_where_both_orientations_are_searched() -> None
     assert both.mirrored.mean() > 0.9
     assert both.networks[0].threshold >= upright.networks[0].threshold
     assert any("one orientation" in note for note in upright.notes)
-    with pytest.raises(UsageError, match="give calibration_mirrored, too"):
-        audit_alone(leak, reference, calibration=calibration, synthetic_mirrored=turned(leak))
-    with pytest.raises(UsageError, match="give reference_mirrored, too"):
-        audit_alone(leak, reference, synthetic_mirrored=turned(leak))
+    assert left_out.flagged is not None
+    assert left_out.flagged.mean() > 0.9
+    assert left_out.networks[0].both_orientations
+    with pytest.raises(InputError, match="reference mirrored"):
+        audit_alone(leak, reference, reference_mirrored=turned(calibration), **FAST)
 
 
 def test_an_empty_reference_is_refused(tmp_path: Path) -> None:

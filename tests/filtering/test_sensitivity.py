@@ -37,10 +37,7 @@ def drawn_audit(**more: Any) -> Any:
         embeddings(embed(list(x)), subjects=names(kind, len(x)), tag=kind)
         for kind, x in (("r", reference), ("c", calibration), ("new", new))
     ]
-    turned = [
-        embeddings(embed([i[:, ::-1] for i in x]), subjects=names(kind, len(x)), tag=kind)
-        for kind, x in (("c", calibration), ("new", new))
-    ]
+    turned = embeddings(embed([i[:, ::-1] for i in reference]), subjects=names("r", len(reference)), tag="r")
 
     def images(rows: Sequence[int]) -> list[Any]:
         return [reference[row] for row in rows]
@@ -48,7 +45,7 @@ def drawn_audit(**more: Any) -> Any:
     given = {"embed": embed, "reference_images": images, "copies": 40, **FAST, **more}
     both = given.pop("both", True)
     if both:
-        given |= {"calibration_mirrored": turned[0], "synthetic_mirrored": turned[1]}
+        given |= {"reference_mirrored": turned}
     return audit_alone(sets[2], sets[0], calibration=sets[1], **given)
 
 

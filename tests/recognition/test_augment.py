@@ -50,8 +50,22 @@ def test_the_same_seed_gives_the_same_images_and_stays_in_range() -> None:
     assert torch.isfinite(first).all()
 
 
+def test_pupils_grow_and_shrink_and_what_lies_outside_of_the_iris_stays() -> None:
+    side = 96
+    place = (torch.arange(side) + 0.5) / side * 2 - 1
+    r = (place[None].square() + place[:, None].square()).sqrt() * 2.4  # 1 at the edge of the iris
+    disc = torch.where(r < 0.5, 0, torch.where(r < 1, 120, 200)).to(torch.uint8)
+    out = levels(seen(replace(OFF, pupil=0.5), size=side, images=disc.expand(N, 3, side, side)))[:, 0]
+    across = (out < 60).sum((1, 2)).float().sqrt() / (disc == 0).sum().sqrt()
+    # the edge lies where r^power is 0.5, for powers of e^-0.5 to e^0.5: radii from 0.32 to 0.66
+    assert float(across.min()) > 0.6 and float(across.max()) < 1.34
+    assert float(across.min()) < 0.9 and float(across.max()) > 1.1
+    beyond = r > 1.1
+    assert torch.allclose(out[:, beyond], disc[beyond].float().expand(N, -1), atol=0.01)
+
+
 def test_two_processes_see_the_rows_that_one_sees() -> None:
-    config = replace(AugmentConfig(), noise=0.6, flip=0.3)
+    config = replace(AugmentConfig(), noise=0.6, flip=0.3, pupil=0.3, shading=0.3)
     whole = seen(config, 4)
     for rank in (0, 1):
         team = Team(rank, 2)
