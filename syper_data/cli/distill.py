@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from syper_data.cli.student_options import student_options
+
 
 @click.command(short_help="Train a recognizer with a teacher, or on synthetic identities.")
 @click.option(
@@ -13,21 +15,6 @@ import click
     type=click.Choice(["kt", "cls", "cl", "maskinv"]),
     help="What is learned; see below (default: kt, or what the recipe says).",
 )
-@click.option(
-    "--teacher", metavar="NAME|FILE", help="A bundled recognizer or a recognizer file (default: the vis teacher)."
-)
-@click.option(
-    "--data",
-    multiple=True,
-    help="Images to learn from: a folder, Parquet, a dataset directory or hf:OWNER/NAME; all methods but kt need "
-    "the column subject or, of generated images, label. Give it again for further sources.",
-)
-@click.option(
-    "--generator",
-    metavar="NAME|FILE",
-    help="In place of --data, for kt: a generator that makes every image anew and keeps none.",
-)
-@click.option("--columns", multiple=True, metavar="OURS=THEIRS", help="Other column names, e.g. subject=person.")
 @click.option(
     "--holdout",
     type=float,
@@ -40,13 +27,12 @@ import click
     metavar="FILE",
     help="A recognizer's recipe (YAML), best with a section distill.",
 )
-@click.option("--steps", type=int, help="How many, in place of the recipe's length.")
-@click.option("--seed", type=int, help="Of first weights, order, changes and occlusions (default: 0).")
-@click.option(
-    "--start", type=click.Path(path_type=Path), metavar="FILE", help="Begin with this recognizer's weights."
+@student_options(
+    data="for all methods but kt with the column subject or, of generated images, label",
+    generator=", for kt",
+    seed="first weights, order, changes and occlusions",
+    start="",
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
-@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def command(quiet: bool, **options: object) -> None:
     """Train a new recognizer from another one's vectors, from synthetic identities, or from both.
 

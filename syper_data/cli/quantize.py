@@ -6,23 +6,10 @@ from pathlib import Path
 
 import click
 
+from syper_data.cli.student_options import student_options
+
 
 @click.command(short_help="Make a recognizer of 2 to 8 bits, with images without labels.")
-@click.option(
-    "--teacher", metavar="NAME|FILE", help="A bundled recognizer or a recognizer file (default: the vis teacher)."
-)
-@click.option(
-    "--data",
-    multiple=True,
-    help="Images to learn from, labels or not: a folder, Parquet, a dataset directory or hf:OWNER/NAME. Give it "
-    "again for further sources.",
-)
-@click.option(
-    "--generator",
-    metavar="NAME|FILE",
-    help="In place of --data: a generator that makes every image anew and keeps none.",
-)
-@click.option("--columns", multiple=True, metavar="OURS=THEIRS", help="Other column names, e.g. side=eye.")
 @click.option("--weights", type=int, metavar="BITS", help="Of the weights, 2..8 (default: 8).")
 @click.option("--activations", type=int, metavar="BITS", help="Of the activations, 2..8 (default: 8).")
 @click.option(
@@ -33,13 +20,12 @@ import click
 )
 @click.option("--preset", type=click.Choice(["syper", "quantface"]), help="A published schedule; see below.")
 @click.option("--recipe", type=click.Path(path_type=Path), metavar="FILE", help="A recipe (YAML) in its place.")
-@click.option("--steps", type=int, help="How many, in place of the recipe's length.")
-@click.option("--seed", type=int, help="Of the order of images and of their changes (default: 0).")
-@click.option(
-    "--start", type=click.Path(path_type=Path), metavar="FILE", help="Begin with this recognizer, not the teacher."
+@student_options(
+    data="labels or not",
+    generator="",
+    seed="the order of images and of their changes",
+    start=", not the teacher's",
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
-@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def command(quiet: bool, **options: object) -> None:
     """Train a copy of a recognizer whose weights and activations are whole numbers of a few bits.
 

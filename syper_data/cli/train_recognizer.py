@@ -36,6 +36,11 @@ import click
     metavar="SHARE",
     help="Leave out this share of the subjects (as train-generator does), and log how well they are told apart.",
 )
+@click.option(
+    "--init-from",
+    metavar="NAME|FILE",
+    help="Begin with the weights of this recognizer, a bundled one or a file, of the recipe's architecture.",
+)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def command(
@@ -45,6 +50,7 @@ def command(
     subjects: Path | None,
     subjects_half: int | None,
     holdout: float | None,
+    init_from: str | None,
     out: Path,
     quiet: bool,
 ) -> None:
@@ -69,6 +75,7 @@ def command(
             subjects=subjects,
             subjects_half=subjects_half,
             holdout=holdout,
+            init_from=init_from,
             report=TrainingLines(quiet),
         )
     if leads and not quiet:

@@ -19,7 +19,7 @@ import torch
 
 from syper_data.dataset.atomic import remove_leftovers, write_atomically
 from syper_data.dataset.lock import folder_lock
-from syper_data.errors import DivergedError, SyperError
+from syper_data.errors import DivergedError, InputError, SyperError
 from syper_data.execution.run_files import read_log, reading_checkpoint
 from syper_data.execution.team import Team
 
@@ -170,6 +170,12 @@ class RunFolder(ABC, Generic[R]):
         write_atomically(self.path / _LOG, "".join(text + "\n" for text in self._lines))
         write_atomically(self.path / _CHECKPOINT, buffer.getvalue())
         self._report(line)
+
+
+def another_start(path: Path, theirs: str | None, ours: str | None, option: str) -> InputError:
+    """What is wrong with a folder whose run began with another network than this one would."""
+    began, wanted = (digest[:12] if digest else "nothing" for digest in (theirs, ours))
+    return InputError(f"{path}: holds a run that started from {began}, not from {wanted}; give the same {option}")
 
 
 def train_in(out: Path, open_folder: Callable[[bool], RunFolder[Any]]) -> None:

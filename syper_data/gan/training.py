@@ -14,7 +14,7 @@ import numpy as np
 
 from syper_data.dataset.atomic import write_atomically
 from syper_data.errors import InputError
-from syper_data.execution.run_folder import Report, RunFolder, train_in
+from syper_data.execution.run_folder import Report, RunFolder, another_start, train_in
 from syper_data.gan.bundled import open_generator
 from syper_data.gan.crops import Pixels, load_crops
 from syper_data.gan.generator_file import GeneratorFile, save_generator
@@ -111,10 +111,7 @@ class GeneratorFolder(RunFolder[TrainingRun]):
         if state["data_sha256"] != run.crops.sha256:
             raise InputError(f"{self.path}: holds a run on other images; choose another --out")
         if state["init_from"] != run.init_from:
-            theirs, ours = (x[:12] if x else "nothing" for x in (state["init_from"], run.init_from))
-            raise InputError(
-                f"{self.path}: holds a run that started from {theirs}, not from {ours}; give the same --init-from"
-            )
+            raise another_start(self.path, state["init_from"], run.init_from, "--init-from")
 
     def recall(self, state: Mapping[str, Any]) -> None:
         """Take up what the checkpoint says of changed lengths, and note a further one."""

@@ -8,19 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import syper_data
-from syper_data.artifacts import artifact_folder
-from syper_data.dataset.shards import file_sha256
 from syper_data.errors import InputError
 from syper_data.evaluation.page import figure_rows, interval_methods, memorisation_rows
-from syper_data.gan.bundled import WEIGHTS
+from syper_data.gan.bundled import bundled_by_digest
 from syper_data.gan.generator_file import GeneratorFile
 from syper_data.gan.recipe import TrainingRecipe
+from syper_data.publishing.release_parts import card_section
 from syper_data.rendering.templates import render_template
 
 TEMPLATE = "generator.md.j2"
 SPECTRA = {"vis": "visible-light", "nir": "near-infrared"}
-
-_FAULTS = "## Known faults"
 
 
 @dataclass(frozen=True)
@@ -78,12 +75,8 @@ def training_hours(log: tuple[dict[str, Any], ...]) -> str:
 
 def bundled_faults(sha256: str) -> str | None:
     """The section "Known faults" of the card of the bundled generator with this SHA-256."""
-    for card in sorted(artifact_folder("generator").glob("*/CARD.md")):
-        weights = card.parent / WEIGHTS
-        if weights.is_file() and file_sha256(weights) == sha256:
-            _, _, rest = card.read_text("utf-8").partition(_FAULTS + "\n")
-            return rest.split("\n## ", 1)[0].strip() or None
-    return None
+    weights = bundled_by_digest(sha256)
+    return None if weights is None else card_section(weights.parent, "Known faults")
 
 
 def _kimg(run: ReleasedRun) -> str:

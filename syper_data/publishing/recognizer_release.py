@@ -16,11 +16,12 @@ from syper_data.publishing.release_parts import (
     LOG,
     RECIPE,
     Release,
+    card_section,
     read_log,
     text_option,
     write_release,
 )
-from syper_data.recognition.bundled import WEIGHTS
+from syper_data.recognition.bundled import WEIGHTS, bundled_by_digest
 from syper_data.recognition.evaluation import SCHEMA, percent
 from syper_data.recognition.recipe import RecognizerRecipe
 from syper_data.recognition.recognizer_file import RecognizerFile, read_recognizer
@@ -125,6 +126,7 @@ def _row(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def _card(run: ReleasedRecognizer, name: str, contents: Mapping[str, bytes], digests: Mapping[str, str]) -> str:
     parameters = sum(p.numel() for p in run.file.backbone.parameters())
+    start = _start(run.file.summary)
     try:
         return render_template(
             TEMPLATE,
@@ -134,7 +136,10 @@ def _card(run: ReleasedRecognizer, name: str, contents: Mapping[str, bytes], dig
             orientation=run.file.orientation,
             parameters=f"{parameters / 1e6:.2f} M",
             megabytes=f"{len(contents[WEIGHTS]) / 1e6:.1f}",
-            identities=len(run.file.identities),
+            people=_people(run.file, start),
+            file=run.file,
+            start=start,
+            command=_command(run, start),
             summary=run.file.summary,
             recipe=run.recipe,
             minutes=_minutes(run.log[-1]),
@@ -148,6 +153,45 @@ def _card(run: ReleasedRecognizer, name: str, contents: Mapping[str, bytes], dig
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"the records lack what a card needs ({error})") from error
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What a run began with. ``given`` stands in the command; ``terms`` are known of a bundled one only."""
+
+    name: str
+    sha256: str
+    given: str
+    terms: str | None
+
+
+def _start(summary: Mapping[str, Any]) -> _Start | None:
+    sha256 = summary.get("start_sha256")
+    if not isinstance(sha256, str):
+        return None
+    bundled = bundled_by_digest(sha256)
+    if bundled is None:
+        return _Start(str(summary.get("start")), sha256, "START", None)
+    return _Start(bundled.parent.name, sha256, bundled.parent.name, card_section(bundled.parent, "Terms"))
+
+
+def _people(file: RecognizerFile, start: _Start | None) -> object:
+    """How many people this very run was trained on."""
+    return file.summary.get("subjects", len(file.identities)) if start else len(file.identities)
+
+
+def _command(run: ReleasedRecognizer, start: _Start | None) -> str:
+    """What makes the run again; words in capitals stand for what the records don't hold."""
+    summary, distilled = run.file.summary, run.recipe.distill is not None
+    words = ["syper-data", *(["distill", "--recipe"] if distilled else ["train-recognizer"]), RECIPE]
+    words += ["--generator", "GENERATOR"] if summary.get("kind") == "generator" else ["--data", "CROPS"]
+    words += ["--teacher", "TEACHER"] if summary.get("teacher") is not None else []
+    for name in ("subjects_half", "holdout"):
+        if isinstance(summary.get(name), int | float):
+            words += [f"--{name.replace('_', '-')}", str(summary[name])]
+    if start is not None:
+        words += ["--start" if distilled else "--init-from", start.given]
+    return " ".join([*words, "--out", "RUN"])
 
 
 def _minutes(line: Mapping[str, Any]) -> str:

@@ -47,6 +47,14 @@ def write_release(
         (temporary / CARD).write_text(card({name: file_sha256(temporary / name) for name in contents}), "utf-8")
 
 
+def card_section(release: Path, heading: str) -> str | None:
+    """What the card of a release says under a heading; None where it says nothing, or there is no card."""
+    card = release / CARD
+    text = card.read_text("utf-8") if card.is_file() else ""
+    _, _, rest = text.partition(f"## {heading}\n")
+    return rest.split("\n## ", 1)[0].strip() or None
+
+
 def read_log(path: Path) -> list[dict[str, Any]]:
     """The lines of a ``training.jsonl``; one that is no JSON object is named."""
     lines = []

@@ -26,6 +26,7 @@ from syper_data.recognition.bundled import WEIGHTS, open_recognizer
 from syper_data.recognition.config import BackboneConfig
 from syper_data.recognition.distillation import METHODS, DistillConfig
 from syper_data.recognition.eyes import load_eyes
+from syper_data.recognition.initialisation import joined_identities
 from syper_data.recognition.margins import MarginConfig
 from syper_data.recognition.recipe import OptimiserConfig, RecognizerRecipe, SamplingConfig, ScheduleConfig
 from syper_data.recognition.recognizer_file import RecognizerFile, identity_digest
@@ -55,8 +56,9 @@ def distill(
     bundled one for visible light). Labels are the column ``subject`` or, of generated images, ``label``.
     ``holdout`` leaves a share of the subjects out of training; the log says how well the student tells *them*
     apart. ``recipe`` is that of a recognizer with a section ``distill``, which may say the method, too;
-    ``steps`` and ``seed`` replace its values. ``start`` is a recognizer file to begin with. ``report`` is called
-    with what is known of the images, then with each line of the log.
+    ``steps`` and ``seed`` replace its values. ``start`` is a bundled recognizer or a recognizer file to begin
+    with, as ``init_from`` of :func:`syper_data.train_recognizer`. ``report`` is called with what is known of the
+    images, then with each line of the log.
 
     Writes what :func:`syper_data.train_recognizer` writes into ``out``, and returns ``recognizer.safetensors``. It
     names the people that teacher and start know, and the subjects of real images; where a real image names none,
@@ -210,9 +212,7 @@ class _People:
     """Whom a student knows: those of the files it comes from, and those on real images."""
 
     def __init__(self, origins: Iterable[RecognizerFile]) -> None:
-        files = list(origins)
-        self._known = all(file.identities_known for file in files)
-        self._digests = frozenset[str]().union(*(file.identities for file in files))
+        self._origins, self._named = list(origins), True
         self._subjects: set[str] = set()
 
     def seen(self, images: Iterable[SourceImage]) -> Iterator[SourceImage]:
@@ -223,35 +223,34 @@ class _People:
                 yield image if named else replace(image, subject=f"label {image.label}")
                 continue
             if image.subject is None:
-                self._known = False
+                self._named = False
             else:
                 self._subjects.add(image.subject)
             yield image
 
-    def digests(self, trained: Iterable[str] | None = None) -> list[str] | None:
+    def digests(self, trained: Iterable[str] | None = None) -> frozenset[str] | None:
         """The digests of all whom is known of; ``trained`` are the subjects that were trained on (None: all)."""
-        if not self._known:
+        if not self._named:
             return None
         real = self._subjects if trained is None else self._subjects & set(trained)
-        return sorted(self._digests | {identity_digest(subject) for subject in real})
+        return joined_identities(self._origins, map(identity_digest, real))
 
 
 class _Folder(RecognizerFolder):
     """A run with a teacher and the folder that it is written to."""
 
     run: DistillationRun
+    start_option = "--start"
 
     def __init__(self, *arguments: Any, watched: Sequence[Pixels]) -> None:
         super().__init__(*arguments)
         self._watched = watched
 
     def refuse_another_run(self, state: Mapping[str, Any]) -> None:
-        """See :class:`RecognizerFolder`; teacher and start must be the same, too."""
+        """See :class:`RecognizerFolder`; the teacher must be the same, too."""
         super().refuse_another_run(state)
-        for name, digest in self.run.origin.items():
-            if state[name] != digest:
-                what = name.removesuffix("_sha256")
-                raise InputError(f"{self.path}: holds a run with another {what}; choose another --out")
+        if state["teacher_sha256"] != self.run.teacher_sha256:
+            raise InputError(f"{self.path}: holds a run with another teacher; choose another --out")
 
     def looked_at(self) -> dict[str, Any]:
         """How near the student is to its teacher, too."""

@@ -22,6 +22,7 @@ from syper_data.recognition.augment import augment
 from syper_data.recognition.batches import Labels, Lessons
 from syper_data.recognition.distillation import DistillConfig
 from syper_data.recognition.folding import fold_batch_norms
+from syper_data.recognition.initialisation import check_start
 from syper_data.recognition.occlusion.config import OcclusionConfig
 from syper_data.recognition.occlusion.image import occlude_image
 from syper_data.recognition.recipe import RecognizerRecipe
@@ -53,7 +54,8 @@ class DistillationRun(RecognizerRun):
     """Student, teacher, optimiser and step.
 
     Raises:
-        InputError: the teacher's vectors have another length than the student's, or ``start`` is another network.
+        InputError: the teacher's vectors have another length than the student's, or ``start`` has another
+            architecture.
         ConfigError: the batch does not divide over the processes.
     """
 
@@ -67,16 +69,14 @@ class DistillationRun(RecognizerRun):
         assert recipe.distill is not None
         self.distill: DistillConfig = recipe.distill
         check_alike(recipe, teacher, start)
-        super().__init__(recipe, lessons)
-        if start is not None:
-            self.begin_with(start.backbone)
-        self.origin = {
-            "teacher_sha256": None if teacher is None else teacher.sha256,
-            "start_sha256": None if start is None else start.sha256,
-        }
+        super().__init__(recipe, lessons, start)
+        self.teacher_sha256 = None if teacher is None else teacher.sha256
         self.teacher: nn.Module | None = None
         if teacher is not None:
-            self._teacher_size, self._mirrored = teacher.config.input_size, teacher.orientation == "opposite"
+            self._teacher_size, self._teacher_mirrored = (
+                teacher.config.input_size,
+                teacher.orientation == "opposite",
+            )
             self.teacher = fold_batch_norms(teacher.backbone).to(self.device).eval()
 
     def _batch(self, rng: torch.Generator) -> Batch:
@@ -94,7 +94,7 @@ class DistillationRun(RecognizerRun):
             over = [occlude_image(p, occlusion, seed)[0] for p, seed in zip(pixels, seeds, strict=True)]
             rng.set_state(state)
             shown = augment(self._stacked(over), largest, count, recipe.augment, rng, self.team)
-        return Batch(_resized(shown, size), self._labels(rows), self._taught(clean))
+        return Batch(self._turned(_resized(shown, size)), self._labels(rows), self._taught(clean))
 
     @torch.no_grad()
     def _taught(self, images: Tensor) -> Tensor | None:
@@ -102,7 +102,7 @@ class DistillationRun(RecognizerRun):
         if self.teacher is None:
             return None
         images = _resized(images, self._teacher_size)
-        return F.normalize(self.teacher(images.flip(3) if self._mirrored else images).float())
+        return F.normalize(self.teacher(images.flip(3) if self._teacher_mirrored else images).float())
 
     def _judge(self, vectors: Tensor, batch: Batch, margins: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         loss, figures = torch.zeros((), device=self.device), dict[str, Tensor]()
@@ -131,13 +131,13 @@ class DistillationRun(RecognizerRun):
             taught = self._taught(_signed(self._stacked(list(pixels[start : start + _BLOCK]))))
             assert taught is not None
             for name, shown in kinds.items():
-                x = _resized(_signed(self._stacked(shown[start : start + _BLOCK])), size)
+                x = self._turned(_resized(_signed(self._stacked(shown[start : start + _BLOCK])), size))
                 found.setdefault(name, []).append(F.cosine_similarity(network(x).float(), taught))
         return {name: float(torch.cat(cosines).mean()) for name, cosines in found.items()}
 
     def state(self) -> dict[str, Any]:
-        """See :class:`RecognizerRun`; with the digests of teacher and start."""
-        return {**super().state(), **self.origin}
+        """See :class:`RecognizerRun`; with the teacher's digest."""
+        return {**super().state(), "teacher_sha256": self.teacher_sha256}
 
 
 def check_alike(recipe: RecognizerRecipe, teacher: RecognizerFile | None, start: RecognizerFile | None) -> None:
@@ -148,12 +148,8 @@ def check_alike(recipe: RecognizerRecipe, teacher: RecognizerFile | None, start:
             f"{teacher.path}: vectors of length {teacher.config.embedding_dim}, the student's have "
             f"{ours.embedding_dim}; set backbone.embedding_dim in the recipe"
         )
-    if start is not None and replace(start.config, dropout=ours.dropout) != ours:
-        raise InputError(f"{start.path}: a {start.config.kind} of another form than the recipe's backbone")
-    if start is not None and start.orientation != "canonical":
-        raise InputError(
-            f"{start.path}: was trained on images of the other orientation; a student begins canonical"
-        )
+    if start is not None:
+        check_start(start, ours)
 
 
 def _resized(images: Tensor, size: int) -> Tensor:

@@ -23,6 +23,7 @@ from syper_data.quantization.quantization_run import QuantizationRun
 from syper_data.quantization.recipe import QuantizationRecipe
 from syper_data.quantization.student_file import write_student
 from syper_data.recognition.bundled import open_recognizer
+from syper_data.recognition.initialisation import joined_identities
 from syper_data.recognition.recognizer_file import RecognizerFile
 
 STUDENT = "student.syq"
@@ -199,14 +200,14 @@ class _Folder(RunFolder[QuantizationRun]):
     def write_weights(self) -> None:
         """The student file, with what it was made of."""
         run, teacher = self.run, self.teacher
-        bits, known = run.student.bits, all(file.identities_known for file in self._origins)
+        bits = run.student.bits
         write_student(
             self.path / STUDENT,
             run.student,
             name=f"{teacher.name[:80]}-w{bits.weights}a{bits.activations}",
             spectrum=teacher.spectrum,
             orientation=teacher.orientation,
-            identities=run.feed.identities.union(*(f.identities for f in self._origins)) if known else None,
+            identities=joined_identities(self._origins, run.feed.identities),
             teacher_sha256=teacher.sha256,
             data_sha256=run.feed.sha256,
             summary={

@@ -5,6 +5,6 @@ of embeddings (``embeddings``, made by ``embed``). ``backbones`` are the network
 they are kept, ``checkpoint`` how published ones are read, ``bundled`` which ship. Start at
 :func:`embeddings.embed`.
 
-Training: start at ``training`` (``recipe``, ``eyes``, ``batches``, ``augment``, ``margins``, ``training_run``,
-``validation``); ``evaluation`` measures what came out.
+Training: start at ``training`` (``recipe``, ``initialisation``, ``eyes``, ``batches``, ``augment``, ``margins``,
+``training_run``, ``validation``); ``evaluation`` measures what came out.
 """

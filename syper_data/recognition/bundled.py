@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from syper_data.artifacts import artifact_folder
+from syper_data.dataset.shards import file_sha256
 from syper_data.errors import InputError, UsageError
 from syper_data.recognition.recognizer_file import SPECTRA, RecognizerFile, read_recognizer
 
@@ -57,6 +58,11 @@ def find_recognizer(reference: str | Path | None = None, *, spectrum: str = "vis
 def open_recognizer(reference: str | Path | None = None, *, spectrum: str = "vis") -> RecognizerFile:
     """Load what :func:`find_recognizer` finds."""
     return read_recognizer(find_recognizer(reference, spectrum=spectrum))
+
+
+def bundled_by_digest(sha256: str) -> Path | None:
+    """The file of the bundled recognizer with this SHA-256; None where none has it."""
+    return next((path for path in bundled_recognizers().values() if file_sha256(path) == sha256), None)
 
 
 def _defaults(spectrum: str) -> dict[str, Any]:

@@ -9,17 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from syper_data.errors import InputError, UsageError
-from syper_data.execution.run_folder import Report, RunFolder, train_in
+from syper_data.execution.run_folder import Report, RunFolder, another_start, train_in
 from syper_data.imaging.holdout import is_held_out
 from syper_data.imaging.source import ImageSource, SourceImage, read_images
 from syper_data.imaging.spectrum import SPECTRA, OneSpectrum
 from syper_data.imaging.subjects import by_folder, one_half, only_subjects, read_subjects
 from syper_data.recognition.batches import LabelledLessons
-from syper_data.recognition.bundled import WEIGHTS
+from syper_data.recognition.bundled import WEIGHTS, open_recognizer
 from syper_data.recognition.eyes import Eyes, load_eyes
+from syper_data.recognition.initialisation import check_start, joined_identities, known_to
 from syper_data.recognition.recipe import RecognizerRecipe
 from syper_data.recognition.recognizer_file import identity_digest, write_recognizer
 from syper_data.recognition.training_run import RecognizerRun
@@ -37,6 +38,7 @@ def train_recognizer(
     subjects: str | Path | Iterable[str] | None = None,
     subjects_half: int | None = None,
     holdout: float | None = None,
+    init_from: str | Path | None = None,
     report: Report | None = None,
 ) -> Path:
     """Train until the recipe's length is reached; the same call again resumes.
@@ -46,16 +48,19 @@ def train_recognizer(
     is two persons. ``subjects`` (a text file, one id a line, or the ids) and ``subjects_half`` (0 or
     1, by the last bit of the id's SHA-256) choose whom to read at all; ``holdout`` then leaves a share of
     them out of training, by the rule of :mod:`syper_data.imaging.holdout`, and the log says how well the
-    network tells *them* apart. ``report`` is called with what is known of the data, then with each
-    line of the log.
+    network tells *them* apart. ``init_from`` is a bundled recognizer's name, or a recognizer file, of the recipe's
+    architecture, whose weights the backbone begins with; the margin head begins fresh. ``report`` is called with
+    what is known of the data, then with each line of the log.
 
     Writes ``recipe.yaml``, ``data.json``, ``training.jsonl``, ``checkpoint.pt`` and
-    ``recognizer.safetensors`` (with the digests of the plain ids trained on) into ``out``; returns
-    that file. Several processes (``torchrun``) train as one, and the first of them writes.
+    ``recognizer.safetensors`` (with the digests of the plain ids trained on, and of those that ``init_from`` was
+    trained on; its orientation is that of ``init_from``) into ``out``; returns that file. Several processes
+    (``torchrun``) train as one, and the first of them writes.
 
     Raises:
         InputError: unusable crops or list of subjects, crops of another spectrum than the recipe's, or ``out``
-            holds a run of another recipe or other data.
+            holds a run of another recipe, other data or another start; ``init_from`` is unusable, or of another
+            architecture.
         ConfigError: the recipe makes no sense, or its batch does not divide over the processes.
         UsageError: a half or a share out of range, or a recipe that needs a teacher.
         LockedError: another process is training into ``out``.
@@ -68,6 +73,9 @@ def train_recognizer(
     if recipe.distill is not None:
         raise UsageError(f"the recipe {recipe.name} has a distill section: train with syper-data distill --recipe")
     spectrum = OneSpectrum(recipe.spectrum, {name: f"spectrum: {name}" for name in SPECTRA})
+    begun = None if init_from is None else open_recognizer(init_from)
+    if begun is not None:
+        check_start(begun, recipe.backbone)
     given = labelled_sources(data, columns)
     sources = [spectrum.checked(_chosen(images, wanted, subjects_half)) for images in given]
     held_out = None if holdout is None else partial(is_held_out, share=holdout)
@@ -78,8 +86,11 @@ def train_recognizer(
         size, at_least = recipe.backbone.input_size, recipe.sampling.at_least
         eyes = load_eyes(sources, size, recipe.both_eyes, at_least=at_least, held_out=held_out)
         eyes.summary.update(subjects_half=subjects_half, holdout=holdout)
-        run = RecognizerRun(recipe, LabelledLessons(eyes.training, recipe))
-        known = [identity_digest(subject) for subject in eyes.training.subjects]
+        if begun is not None and eyes.validation is not None:
+            eyes.summary["validation_known_to_start"] = known_to(begun, eyes.validation.subjects)
+        run = RecognizerRun(recipe, LabelledLessons(eyes.training, recipe), begun)
+        origins = [] if begun is None else [begun]
+        known = joined_identities(origins, map(identity_digest, eyes.training.subjects))
         return RecognizerFolder(out, run, eyes.summary, known, report if leads else None, eyes.validation)
 
     train_in(out, open_folder)
@@ -130,6 +141,8 @@ def _chosen(
 class RecognizerFolder(RunFolder[RecognizerRun]):
     """The run of a recognizer and its folder."""
 
+    start_option: ClassVar[str] = "--init-from"
+
     def __init__(
         self,
         path: Path,
@@ -142,7 +155,7 @@ class RecognizerFolder(RunFolder[RecognizerRun]):
         """``summary`` says what is trained on, ``identities`` are digests of whom (None: nobody knows)."""
         super().__init__(path, run, report)
         self.validation = validation
-        self._summary, self._identities = dict(summary), identities
+        self._summary, self._identities = {**summary, **run.start}, identities
 
     def refuse_another_run(self, state: Mapping[str, Any]) -> None:
         """See :class:`RunFolder`."""
@@ -154,6 +167,9 @@ class RecognizerFolder(RunFolder[RecognizerRun]):
                 f"{self.path}: holds a run on other images or subjects; give the same --data, --subjects, "
                 "--subjects-half and --holdout, or choose another --out"
             )
+        began, ours = state.get("start_sha256"), self.run.start["start_sha256"]  # absent from old checkpoints
+        if began != ours:
+            raise another_start(self.path, began, ours, self.start_option)
 
     def noted(self) -> dict[str, Any]:
         """See :class:`RunFolder`."""
@@ -187,7 +203,8 @@ class RecognizerFolder(RunFolder[RecognizerRun]):
         if self.validation is None:
             return {}
         run = self.run
-        return validate(run.averaged, self.validation.first(run.recipe.validation_images), run.device)
+        watched = self.validation.first(run.recipe.validation_images)
+        return validate(run.averaged, watched, run.device, mirrored=run.mirrored)
 
     def write_weights(self) -> None:
         """The recognizer file, with what it was made of."""
@@ -206,6 +223,7 @@ class RecognizerFolder(RunFolder[RecognizerRun]):
             recipe.backbone,
             name=recipe.name,
             spectrum=recipe.spectrum,
+            orientation="opposite" if run.mirrored else "canonical",
             identities=self._identities,
             summary=summary,
         )

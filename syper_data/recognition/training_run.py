@@ -22,9 +22,11 @@ from syper_data.execution.team import Team, join_batch_norms
 from syper_data.recognition.augment import augment
 from syper_data.recognition.backbones import build_backbone
 from syper_data.recognition.batches import Lessons, Pixels
+from syper_data.recognition.initialisation import check_start, start_record
 from syper_data.recognition.margins import Judged, build_head, draw_margins
 from syper_data.recognition.prelu import quicken_prelus
 from syper_data.recognition.recipe import RecognizerRecipe, ScheduleConfig
+from syper_data.recognition.recognizer_file import RecognizerFile
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,15 @@ class RecognizerRun:
     """Backbone, margin head, optimiser and step; :meth:`advance` makes one step.
 
     ``averaged`` is the network to write and to validate: the running mean of the backbone's weights, where the
-    recipe asks for one (Tarvainen and Valpola, NeurIPS 2017), or the backbone itself.
+    recipe asks for one (Tarvainen and Valpola, NeurIPS 2017), or the backbone itself. The backbone begins with the
+    weights of ``start``, where one is given, and goes on to see images in its orientation.
 
     Raises:
         ConfigError: the batch does not divide over the processes.
+        InputError: ``start`` has another architecture.
     """
 
-    def __init__(self, recipe: RecognizerRecipe, lessons: Lessons) -> None:
+    def __init__(self, recipe: RecognizerRecipe, lessons: Lessons, start: RecognizerFile | None = None) -> None:
         self.recipe, self.lessons = recipe, lessons
         self.team = Team.current()
         if recipe.sampling.batch % self.team.size:
@@ -57,6 +61,11 @@ class RecognizerRun:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(recipe.seed)
         self.backbone: nn.Module = build_backbone(recipe.backbone)
+        if start is not None:
+            check_start(start, recipe.backbone)
+            self.backbone.load_state_dict(start.backbone.state_dict())
+        self.start = start_record(start)
+        self.mirrored = start is not None and start.orientation == "opposite"
         self.head: nn.Module = nn.Identity()
         if lessons.classes:
             self.head = build_head(recipe.margin, lessons.classes, recipe.backbone.embedding_dim)
@@ -79,11 +88,6 @@ class RecognizerRun:
     def share(self) -> float:
         """How much of the length is done, 0..1."""
         return self.step / self.steps
-
-    def begin_with(self, network: nn.Module) -> None:
-        """Take the weights of another network of the same form, before the first step."""
-        for mine in (self.backbone, self.averaged):
-            mine.load_state_dict(network.state_dict())
 
     def advance(self) -> dict[str, float]:
         """One step; returns its figures: loss, share of images nearest to their own class, cosine to it.
@@ -115,7 +119,11 @@ class RecognizerRun:
         recipe, rows = self.recipe, self.team.mine(range(self.recipe.sampling.batch))
         pixels = self._stacked(self.lessons.images(self.step, rows))
         images = augment(pixels, self._size(), recipe.sampling.batch, recipe.augment, rng, self.team)
-        return Batch(images, self._labels(rows))
+        return Batch(self._turned(images), self._labels(rows))
+
+    def _turned(self, images: Tensor) -> Tensor:
+        """Canonical images in the orientation that the network sees."""
+        return images.flip(3) if self.mirrored else images
 
     def _size(self) -> int:
         """Side in pixels of what the network sees at this step."""
@@ -171,6 +179,7 @@ class RecognizerRun:
         state = {
             "recipe": self.recipe.to_dict(),
             "data_sha256": self.lessons.sha256,
+            "start_sha256": self.start["start_sha256"],
             "step": self.step,
             "backbone": self.backbone.state_dict(),
             "head": self.head.state_dict(),

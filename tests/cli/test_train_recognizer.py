@@ -55,13 +55,16 @@ def train(folder: Path, out: Path, *options: str, data: tuple[str, ...] = ("eyes
 
 
 def test_listed_subjects_of_a_table_are_trained_on(folder: Path, tmp_path: Path) -> None:
-    output = train(folder, tmp_path, "--columns", "subject=person", "--subjects", str(folder / "subjects.txt"))
+    options = ("--columns", "subject=person", "--subjects", str(folder / "subjects.txt"))
+    output = train(folder, tmp_path, *options)
     assert "subjects 2, classes 4" in output
     assert "step 2, of_steps 2" in output
     assert output.splitlines()[-1].startswith(f"{tmp_path / 'recognizer.safetensors'}: syper-data embed ")
     file = read_recognizer(tmp_path / "recognizer.safetensors")
     assert file.identities == {identity_digest(f"person-{i}") for i in (0, 2)}
-    again = train(folder, tmp_path, "--columns", "subject=person", "--subjects", str(folder / "subjects.txt"))
+    with pytest.raises(InputError, match=r"from nothing, not from [0-9a-f]{12}; give the same --init-from$"):
+        train(folder, tmp_path, *options, "--init-from", "periocular-audit-a-nir-v1")
+    again = train(folder, tmp_path, *options)
     assert again.splitlines()[1] == "ended already at 2 of 2 steps"
 
 
@@ -96,6 +99,11 @@ def test_options_are_the_functions_parameters() -> None:
         ),
         (("--columns", "subject=person", "--holdout", "0"), UsageError, "--holdout is 0.0: must lie between"),
         (("--columns", "subject=nobody"), InputError, "no column 'nobody'"),
+        (
+            ("--columns", "subject=person", "--init-from", "x"),
+            InputError,
+            "x: neither a recognizer file nor a bundled",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(

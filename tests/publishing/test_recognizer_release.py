@@ -10,11 +10,15 @@ from typing import Any
 import pytest
 
 from small_recognizer_training import RECIPE, people
+from small_recognizers import save_random_recognizer
 from syper_data.dataset.shards import file_sha256
 from syper_data.errors import InputError
 from syper_data.imaging.source import SourceImage
 from syper_data.metrics.pairs import all_pairs
 from syper_data.publishing.release import release
+from syper_data.quantization.distill import distill
+from syper_data.recognition.bundled import find_recognizer
+from syper_data.recognition.distillation import DistillConfig
 from syper_data.recognition.embedder import load_embedder
 from syper_data.recognition.evaluation import evaluation_set, percent, write_evaluation
 from syper_data.recognition.recognizer_file import read_recognizer
@@ -62,6 +66,37 @@ def test_a_release_holds_everything_and_its_card_the_figures(run: Path, evaluati
         assert file_sha256(done.path / name) in card
     assert str(tmp_path) not in card
     assert load_embedder(done.path / "recognizer.safetensors").name == "tiny"
+
+
+def test_a_card_names_what_the_run_began_with_and_its_terms(tmp_path: Path) -> None:
+    """A bundled recognizer by its name, with the terms on its card; a file by its digest."""
+    bundled = "periocular-audit-a-nir-v1"
+    unknown = save_random_recognizer(tmp_path / "mine.safetensors", name="mine", identities=None)
+    for name, option, init_from in ((bundled, bundled, find_recognizer(bundled)), ("mine", "START", unknown)):
+        begun, out = read_recognizer(init_from), tmp_path / f"run-{name}"
+        train_recognizer(replace(RECIPE, steps=1), people(8), out, holdout=0.3, init_from=init_from)
+        card = (release(out, tmp_path / name, unevaluated=True, terms="Mine.").path / "CARD.md").read_text()
+        assert f"| Begins with | `{name}`, SHA-256 `{begun.sha256}` |" in card
+        assert f"begins with the weights of `{name}` (SHA-256 `{begun.sha256}`); its terms hold too" in card
+        again = f"train-recognizer recipe.yaml --data CROPS --holdout 0.3 --init-from {option} --out RUN"
+        assert f"\n    syper-data {again}\n" in card
+        assert "\n6 people, 12 classes, 36 images.\n" in card
+        assert "Mine." in card
+        assert str(tmp_path) not in card
+        assert ("\n> Research only" in card) == begun.identities_known
+        assert (f"its start was trained on, {len(begun.identities) + 6} in all" in card) == begun.identities_known
+        assert ("no test of it can be refused on them" in card) != begun.identities_known
+        assert (" (its start knew 0 of them)" in card) == begun.identities_known
+        assert (" (its start knew an unknown number of them)" in card) != begun.identities_known
+
+
+def test_a_distilled_recognizers_card_has_the_command_that_makes_it(tmp_path: Path) -> None:
+    teacher = save_random_recognizer(tmp_path / "teacher.safetensors", name="teacher")
+    recipe = replace(RECIPE, steps=1, validation_images=10, distill=DistillConfig("kt"))
+    distill(teacher=teacher, start=teacher, data=people(), recipe=recipe, out=tmp_path / "run")
+    card = (release(tmp_path / "run", tmp_path / "kt", unevaluated=True).path / "CARD.md").read_text()
+    command = "distill --recipe recipe.yaml --data CROPS --teacher TEACHER --start START --out RUN"
+    assert f"\n    syper-data {command}\n" in card
 
 
 def test_without_an_evaluation_the_card_says_that_nothing_was_measured(run: Path, tmp_path: Path) -> None:
