@@ -8,7 +8,8 @@ import click
 
 
 class TrainingLines:
-    """The ``report`` of a training: prints each record on stderr, and in words where a run goes on.
+    """The ``report`` of a training: prints each record on stderr, and in words where a run goes on and how long
+    it will take; digests are left to ``data.json``.
 
     ``announced`` is the first record, what is known before the first step.
     """
@@ -22,10 +23,24 @@ class TrainingLines:
         self.announced = self.announced or line
         if self._quiet:
             return
-        shown = ", ".join(f"{name} {value}" for name, value in line.items() if value is not None)
-        click.echo(shown, err=True)
+        left = line.get("seconds_left")
+        hidden = [name for name, value in line.items() if value is None or name.endswith("sha256")]
+        shown = [f"{k} {v}" for k, v in line.items() if k not in (*hidden, "seconds_left")]
+        shown += [] if left is None else [f"about {in_words(left)} left"]
+        click.echo(", ".join(shown), err=True)
         if first and resumed(line) is not None:
             click.echo(resumed(line), err=True)
+
+
+def in_words(seconds: float) -> str:
+    """A time to wait, as exact as an estimate is: ``40 s``, ``12 min``, ``3 h 20 min``."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 100:
+        return f"{minutes} min"
+    hours, minutes = divmod(10 * round(minutes / 10), 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
 def resumed(line: dict[str, Any]) -> str | None:

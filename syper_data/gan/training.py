@@ -51,7 +51,8 @@ def train_generator(
     id a line, or the ids), ``holdout`` leaves out a share of them by a rule; ``evaluate`` measures
     against the others with the same option (:mod:`syper_data.imaging.split`). ``init_from`` is a
     generator file, or a bundled generator's name, to start from. ``report`` is called with what is
-    known of the data, then with each line of the log. A resumed run may have another ``total_kimg``
+    known of the data, then with each line of the log and, in between, how far the run is; these say
+    ``seconds_left``. A resumed run may have another ``total_kimg``
     and ``decay_kimg``; the change is recorded.
 
     Writes ``recipe.yaml``, ``data.json`` (counts, sizes, classes in their order), ``training.jsonl``,
@@ -100,6 +101,11 @@ class GeneratorFolder(RunFolder[TrainingRun]):
     def reached(self) -> float:
         """Thousands of images shown."""
         return round(self.run.kimg, 3)
+
+    @property
+    def length(self) -> float:
+        """Thousands of images to show."""
+        return self.run.recipe.total_kimg
 
     def refuse_another_run(self, state: Mapping[str, Any]) -> None:
         """See :class:`RunFolder`; the length may change."""

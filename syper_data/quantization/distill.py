@@ -56,7 +56,7 @@ def distill(
     ``holdout`` leaves a share of the subjects out of training; the log says how well the student tells *them*
     apart. ``recipe`` is that of a recognizer with a section ``distill``, which may say the method, too;
     ``steps`` and ``seed`` replace its values. ``start`` is a recognizer file to begin with. ``report`` is called
-    with what is known of the images, then with each line of the log.
+    with what is known of the images, then with each line of the log and, in between, how far the run is.
 
     Writes what :func:`syper_data.train_recognizer` writes into ``out``, and returns ``recognizer.safetensors``. It
     names the people that teacher and start know, and the subjects of real images; where a real image names none,

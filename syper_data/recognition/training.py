@@ -47,7 +47,7 @@ def train_recognizer(
     1, by the last bit of the id's SHA-256) choose whom to read at all; ``holdout`` then leaves a share of
     them out of training, by the rule of :mod:`syper_data.imaging.holdout`, and the log says how well the
     network tells *them* apart. ``report`` is called with what is known of the data, then with each
-    line of the log.
+    line of the log and, in between, how far the run is; these say ``seconds_left``.
 
     Writes ``recipe.yaml``, ``data.json``, ``training.jsonl``, ``checkpoint.pt`` and
     ``recognizer.safetensors`` (with the digests of the plain ids trained on) into ``out``; returns
@@ -143,6 +143,11 @@ class RecognizerFolder(RunFolder[RecognizerRun]):
         super().__init__(path, run, report)
         self.validation = validation
         self._summary, self._identities = dict(summary), identities
+
+    @property
+    def length(self) -> float:
+        """Steps to make."""
+        return self.run.steps
 
     def refuse_another_run(self, state: Mapping[str, Any]) -> None:
         """See :class:`RunFolder`."""
