@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from syper_data.cli.progress import in_words
+
 
 class TrainingLines:
     """The ``report`` of a training: prints each record on stderr, and in words where a run goes on and how long
@@ -30,17 +32,6 @@ class TrainingLines:
         click.echo(", ".join(shown), err=True)
         if first and resumed(line) is not None:
             click.echo(resumed(line), err=True)
-
-
-def in_words(seconds: float) -> str:
-    """A time to wait, as exact as an estimate is: ``40 s``, ``12 min``, ``3 h 20 min``."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 100:
-        return f"{minutes} min"
-    hours, minutes = divmod(10 * round(minutes / 10), 60)
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
 def resumed(line: dict[str, Any]) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from syper_data.cli.training_lines import TrainingLines, in_words
+from syper_data.cli.training_lines import TrainingLines
 
 
 def test_records_are_printed_as_they_come_and_a_run_that_goes_on_says_so_once(
@@ -34,20 +34,3 @@ def test_a_run_that_begins_has_nothing_to_go_on_from_and_quiet_says_nothing(
     quiet({"of_kimg": 8, "from_kimg": 4.0})
     assert capsys.readouterr().err == ""
     assert quiet.announced["of_kimg"] == 8
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0, "0 s"),
-        (99, "99 s"),
-        (100, "2 min"),
-        (5940, "99 min"),
-        (6000, "1 h 40 min"),
-        (7190, "2 h"),
-        (11_700, "3 h 20 min"),
-        (360_000, "100 h"),
-    ],
-)
-def test_a_time_to_wait_is_said_as_exactly_as_it_is_known(seconds: float, words: str) -> None:
-    assert in_words(seconds) == words
