@@ -72,4 +72,6 @@ def command(generator: str | None, quiet: bool, **options: object) -> None:
         click.echo(f"{row['name']}: {row['value']} {row['interval']} ({row['counts']}){floor}".replace("  ", " "))
     if done["memorisation"]:
         click.echo(done["memorisation"]["verdict"])
+    for note in done["notes"]:
+        click.echo(f"Note: {note}")
     click.echo(f"{options['out']}/report.html: the figures and the pictures")
