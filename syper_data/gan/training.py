@@ -77,7 +77,7 @@ def train_generator(
     def open_folder(leads: bool) -> GeneratorFolder:
         chosen = OneSpectrum(recipe.spectrum, _SPECTRUM).checked(split.side(images, "training"))
         crops = load_crops(chosen, recipe.generator.resolution, recipe.class_of if recipe.conditional else None)
-        return GeneratorFolder(out, TrainingRun(recipe, crops, initial), report if leads else None, split)
+        return GeneratorFolder(out, TrainingRun(recipe, crops, initial), report if leads else None, split, columns)
 
     train_in(out, open_folder)
     return out / _WEIGHTS
@@ -90,9 +90,16 @@ class GeneratorFolder(RunFolder[TrainingRun]):
     digits = 4
     advice = "lower the learning rates"
 
-    def __init__(self, path: Path, run: TrainingRun, report: Report | None, split: Split | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        run: TrainingRun,
+        report: Report | None,
+        split: Split | None = None,
+        columns: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(path, run, report)
-        self.split = split or Split()
+        self.split, self._columns = split or Split(), dict(columns or {})
         self._changes: list[dict[str, Any]] = []
         self._watch: Watch | None = None
         self._next = run.kimg + run.recipe.snapshot_kimg
@@ -137,7 +144,8 @@ class GeneratorFolder(RunFolder[TrainingRun]):
 
     def summary(self) -> dict[str, Any]:
         """See :class:`RunFolder`."""
-        return {**self.run.crops.summary(), **self.split.record(), "init_from": self.run.init_from}
+        read = {"columns": self._columns or None, **self.split.record()}
+        return {**self.run.crops.summary(), **read, "init_from": self.run.init_from}
 
     def announcement(self) -> dict[str, Any]:
         """The summary, with the number of the classes in place of their names, and the length."""
@@ -185,6 +193,7 @@ class GeneratorFolder(RunFolder[TrainingRun]):
         optional = {
             "classes": list(run.crops.classes),
             "class_of": run.recipe.class_of if run.crops.classes else None,
+            "columns": self._columns,
             **self.split.record(),
             "init_from": run.init_from,
             "changes": self._changes,
