@@ -25,13 +25,17 @@ class TrainingLines:
         self.announced = self.announced or line
         if self._quiet:
             return
-        left = line.get("seconds_left")
-        hidden = [name for name, value in line.items() if value is None or name.endswith("sha256")]
-        shown = [f"{k} {v}" for k, v in line.items() if k not in (*hidden, "seconds_left")]
-        shown += [] if left is None else [f"about {in_words(left)} left"]
-        click.echo(", ".join(shown), err=True)
+        click.echo(shown(line), err=True)
         if first and resumed(line) is not None:
             click.echo(resumed(line), err=True)
+
+
+def shown(line: dict[str, Any]) -> str:
+    """A record as it is printed: what it holds, without digests, and the time left in words."""
+    left = line.get("seconds_left")
+    hidden = [name for name, value in line.items() if value is None or name.endswith("sha256")]
+    words = [f"{k} {v}" for k, v in line.items() if k not in (*hidden, "seconds_left")]
+    return ", ".join(words + ([] if left is None else [f"about {in_words(left)} left"]))
 
 
 def resumed(line: dict[str, Any]) -> str | None:
