@@ -58,6 +58,7 @@ def test_every_example_runs_in_order(tmp_path: Path) -> None:
             command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PATH": path}
         )
         assert done.returncode == 0, f"{code}\n{done.stderr}"
+        assert not re.search("^Warning:", done.stderr, re.MULTILINE), f"{code}\n{done.stderr}"
     assert (tmp_path / "crops" / "complete.json").exists()
     assert (tmp_path / "crops-embeddings.parquet").exists()
     assert (tmp_path / "eyes-hf" / "croissant.json").exists()

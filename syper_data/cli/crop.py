@@ -10,7 +10,12 @@ import click
 @click.command(short_help="Cut aligned periocular crops out of face photos.")
 @click.argument("source", metavar="FACES")
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--columns", multiple=True, metavar="OURS=THEIRS", help="Other column names, e.g. subject=person.")
+@click.option(
+    "--columns",
+    multiple=True,
+    metavar="OURS=THEIRS",
+    help="Other column names, e.g. subject=person; spectrum= reads no such column.",
+)
 @click.option(
     "--landmarks",
     type=click.Path(path_type=Path),

@@ -14,7 +14,12 @@ _PATH = click.Path(path_type=Path)
 @click.option("--real", type=_PATH, help="Real crops: a folder, Parquet, a dataset directory, hf:OWNER/NAME.")
 @click.option("--out", type=_PATH, default="evaluation", show_default=True, help="Folder of the report.")
 @click.option("--train", type=_PATH, help="The crops it was trained on: adds the memorisation figures.")
-@click.option("--columns", multiple=True, metavar="OURS=THEIRS", help="Other column names, e.g. subject=person.")
+@click.option(
+    "--columns",
+    multiple=True,
+    metavar="OURS=THEIRS",
+    help="Other column names, e.g. subject=person; spectrum= reads no such column.",
+)
 @click.option("--n", type=int, help="Images to judge (default: as many as there are real ones, at most 5,000).")
 @click.option("--seed-start", type=int, default=0, show_default=True, help="First seed of the images.")
 @click.option("--psi", type=float, default=1.0, show_default=True, help="Truncation; 1 is none.")
@@ -67,4 +72,6 @@ def command(generator: str | None, quiet: bool, **options: object) -> None:
         click.echo(f"{row['name']}: {row['value']} {row['interval']} ({row['counts']}){floor}".replace("  ", " "))
     if done["memorisation"]:
         click.echo(done["memorisation"]["verdict"])
+    for note in done["notes"]:
+        click.echo(f"Note: {note}")
     click.echo(f"{options['out']}/report.html: the figures and the pictures")

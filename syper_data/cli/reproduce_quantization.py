@@ -43,12 +43,13 @@ def command(folds: tuple[str, ...], teachers: tuple[str, ...], quiet: bool, **op
     quantization.html, quantization.json, both written after every run, and the students. The same command again,
     also after a kill, goes on where it was. Budgets 1h, 8h and full are sized for two cores.
     """
+    from syper_data.cli.training_lines import shown
     from syper_data.execution.memory import keep_freed_memory
     from syper_data.reproduction.quantization import reproduce_quantization
 
     def show(line: dict[str, object]) -> None:
         if not quiet:
-            click.echo(", ".join(f"{name} {value}" for name, value in line.items() if value is not None), err=True)
+            click.echo(shown(line), err=True)
 
     keep_freed_memory()
     done = reproduce_quantization(folds=folds or None, teachers=teachers or None, report=show, **options)

@@ -17,7 +17,12 @@ import click
     "image_right) brings them to one orientation, nose at the right edge; a column subject gives the classes, "
     "where the recipe has any.",
 )
-@click.option("--columns", multiple=True, metavar="OURS=THEIRS", help="Other column names, e.g. side=eye.")
+@click.option(
+    "--columns",
+    multiple=True,
+    metavar="OURS=THEIRS",
+    help="Other column names, e.g. side=eye; spectrum= reads no such column.",
+)
 @click.option(
     "--subjects",
     type=click.Path(path_type=Path),

@@ -17,7 +17,12 @@ import click
     "hf:OWNER/NAME; or a folder with one folder of images a subject. Give it again for further sources; the same "
     "id in two sources is two persons.",
 )
-@click.option("--columns", multiple=True, metavar="OURS=THEIRS", help="Other column names, e.g. subject=person.")
+@click.option(
+    "--columns",
+    multiple=True,
+    metavar="OURS=THEIRS",
+    help="Other column names, e.g. subject=person; spectrum= reads no such column.",
+)
 @click.option(
     "--subjects",
     type=click.Path(path_type=Path),

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from syper_data.errors import ConfigError
+from syper_data.imaging.spectrum import SPECTRA
 
 FACE_CHOICES = ("largest", "all", "only")
 LANDMARK_SOURCES = ("detector", "file", "fixed", "iris", "iris_ratio")
-SPECTRA = ("vis", "nir")
 FORMATS = ("png", "jpeg", "webp")
 
 

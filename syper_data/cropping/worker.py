@@ -21,6 +21,7 @@ from syper_data.dataset.directory import DATA, MANIFEST
 from syper_data.errors import SyperError
 from syper_data.imaging.codec import encode, file_suffix
 from syper_data.imaging.source import SIDES, ImageSource, SourceImage, Unreadable
+from syper_data.imaging.spectrum import foreign_spectrum
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 Progress = Callable[[int], None]
@@ -137,6 +138,8 @@ def make_crop_shards(setup: Mapping[str, Any]) -> Callable[[dict[str, Any], Prog
         for entry in source.read(start, stop):
             if isinstance(entry, Unreadable):
                 yield Failure.of(entry, entry.side, entry.reason.removeprefix(f"{entry.where}: "))
+            elif (foreign := foreign_spectrum(entry.spectrum)) is not None:
+                yield Failure.of(entry, entry.side, foreign)
             elif finder is None:
                 yield crop_eye_image(entry, settings, crop_row)
             else:

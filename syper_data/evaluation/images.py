@@ -72,7 +72,7 @@ def read_real(
     for image in read_images(Path(source), columns):
         h, w = image.pixels.shape[:2]
         if h != w:
-            raise InputError(f"{image.where}: {w}x{h} pixels, a crop is square")
+            raise InputError(f"{image.where}: {w}x{h} pixels, a crop is square (syper-data crop makes them)")
         side = side or h
         crop = np.ascontiguousarray(resize(canonical(image), side, RESIZE_FILTER))
         whole.update(crop.tobytes())

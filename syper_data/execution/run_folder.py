@@ -20,10 +20,11 @@ import torch
 from syper_data.dataset.atomic import remove_leftovers, write_atomically
 from syper_data.dataset.lock import folder_lock
 from syper_data.errors import DivergedError, InputError, SyperError
+from syper_data.execution.pace import Pace
 from syper_data.execution.run_files import read_log, reading_checkpoint
 from syper_data.execution.team import Team
 
-Report = Callable[[dict[str, Any]], None]
+Report = Callable[[dict[str, Any]], None]  # gets records: what is known, then how far the run is
 
 _CHECKPOINT = "checkpoint.pt"
 _LOG = "training.jsonl"
@@ -71,6 +72,11 @@ class RunFolder(ABC, Generic[R]):
     def reached(self) -> float:
         """How far the run is, as its log counts."""
         return self.run.step
+
+    @property
+    @abstractmethod
+    def length(self) -> float:
+        """How far the run goes, as its log counts."""
 
     @abstractmethod
     def refuse_another_run(self, state: Mapping[str, Any]) -> None:
@@ -136,8 +142,13 @@ class RunFolder(ABC, Generic[R]):
         self._report({**self.announcement(), f"from_{self.counter}": self.reached})
 
     def train(self) -> None:
-        """Steps, and a snapshot whenever one is due, until the run is done."""
+        """Steps, and a snapshot whenever one is due, until the run is done.
+
+        In between it is reported now and then how far the run is. Such a record and that of a snapshot say
+        ``seconds_left`` (None at the end); the log does not.
+        """
         run, started, first = self.run, time.monotonic(), self.run.step
+        pace = Pace(self.length, self.reached, started)
         figures: dict[str, list[float]] = {}
         while not run.done:
             try:
@@ -145,15 +156,22 @@ class RunFolder(ABC, Generic[R]):
                     figures.setdefault(name, []).append(value)
             except DivergedError as error:
                 raise self._stopped(str(error)) from error
-            if self.due() or run.done:
-                seconds = time.monotonic() - started
-                line = self.line(seconds, run.step - first)
-                line["seconds"] = round(self._seconds + seconds, 1)
+            now = time.monotonic()
+            pace.step(self.reached, now)
+            snapshot = self.due() or run.done
+            if not snapshot and not pace.due:
+                continue
+            line = self.line(now - started, run.step - first)
+            line["seconds"] = round(self._seconds + now - started, 1)
+            if snapshot:
                 line |= {name: round(sum(of) / len(of), self.digits) for name, of in figures.items()}
                 figures = {}
                 if run.team.leads:
                     self._snapshot(line)
                 run.team.wait()
+            left = pace.seconds_left
+            self._report({**line, "seconds_left": None if left is None else round(left)})
+            pace.said()
 
     def _stopped(self, reason: str) -> SyperError:
         kept = f"{self.path / _CHECKPOINT} is kept" if self._lines else "no snapshot was made yet"
@@ -169,7 +187,6 @@ class RunFolder(ABC, Generic[R]):
         self.write_weights()
         write_atomically(self.path / _LOG, "".join(text + "\n" for text in self._lines))
         write_atomically(self.path / _CHECKPOINT, buffer.getvalue())
-        self._report(line)
 
 
 def another_start(path: Path, theirs: str | None, ours: str | None, option: str) -> InputError:

@@ -68,7 +68,7 @@ def load_crops(images: Iterable[SourceImage], resolution: int, class_of: str | N
     for image in images:
         h, w = image.pixels.shape[:2]
         if h != w:
-            raise InputError(f"{image.where}: {w}x{h} pixels, a crop is square")
+            raise InputError(f"{image.where}: {w}x{h} pixels, a crop is square (syper-data crop makes them)")
         sizes[h] += 1
         pixels.append(resize(canonical(image), resolution, "lanczos"))
         subjects.append(image.subject)

@@ -51,7 +51,8 @@ def train_generator(
     id a line, or the ids), ``holdout`` leaves out a share of them by a rule; ``evaluate`` measures
     against the others with the same option (:mod:`syper_data.imaging.split`). ``init_from`` is a
     generator file, or a bundled generator's name, to start from. ``report`` is called with what is
-    known of the data, then with each line of the log. A resumed run may have another ``total_kimg``
+    known of the data, then with each line of the log and, in between, how far the run is; these say
+    ``seconds_left``. A resumed run may have another ``total_kimg``
     and ``decay_kimg``; the change is recorded.
 
     Writes ``recipe.yaml``, ``data.json`` (counts, sizes, classes in their order), ``training.jsonl``,
@@ -76,7 +77,7 @@ def train_generator(
     def open_folder(leads: bool) -> GeneratorFolder:
         chosen = OneSpectrum(recipe.spectrum, _SPECTRUM).checked(split.side(images, "training"))
         crops = load_crops(chosen, recipe.generator.resolution, recipe.class_of if recipe.conditional else None)
-        return GeneratorFolder(out, TrainingRun(recipe, crops, initial), report if leads else None, split)
+        return GeneratorFolder(out, TrainingRun(recipe, crops, initial), report if leads else None, split, columns)
 
     train_in(out, open_folder)
     return out / _WEIGHTS
@@ -89,9 +90,16 @@ class GeneratorFolder(RunFolder[TrainingRun]):
     digits = 4
     advice = "lower the learning rates"
 
-    def __init__(self, path: Path, run: TrainingRun, report: Report | None, split: Split | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        run: TrainingRun,
+        report: Report | None,
+        split: Split | None = None,
+        columns: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(path, run, report)
-        self.split = split or Split()
+        self.split, self._columns = split or Split(), dict(columns or {})
         self._changes: list[dict[str, Any]] = []
         self._watch: Watch | None = None
         self._next = run.kimg + run.recipe.snapshot_kimg
@@ -100,6 +108,11 @@ class GeneratorFolder(RunFolder[TrainingRun]):
     def reached(self) -> float:
         """Thousands of images shown."""
         return round(self.run.kimg, 3)
+
+    @property
+    def length(self) -> float:
+        """Thousands of images to show."""
+        return self.run.recipe.total_kimg
 
     def refuse_another_run(self, state: Mapping[str, Any]) -> None:
         """See :class:`RunFolder`; the length may change."""
@@ -128,7 +141,8 @@ class GeneratorFolder(RunFolder[TrainingRun]):
 
     def summary(self) -> dict[str, Any]:
         """See :class:`RunFolder`."""
-        return {**self.run.crops.summary(), **self.split.record(), "init_from": self.run.init_from}
+        read = {"columns": self._columns or None, **self.split.record()}
+        return {**self.run.crops.summary(), **read, "init_from": self.run.init_from}
 
     def announcement(self) -> dict[str, Any]:
         """The summary, with the number of the classes in place of their names, and the length."""
@@ -176,6 +190,7 @@ class GeneratorFolder(RunFolder[TrainingRun]):
         optional = {
             "classes": list(run.crops.classes),
             "class_of": run.recipe.class_of if run.crops.classes else None,
+            "columns": self._columns,
             **self.split.record(),
             "init_from": run.init_from,
             "changes": self._changes,

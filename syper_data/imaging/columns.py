@@ -8,15 +8,15 @@ from syper_data.errors import UsageError
 
 
 def parse_columns(pairs: Iterable[str]) -> dict[str, str]:
-    """``["side=eye"]`` -> ``{"side": "eye"}``, our name to the source's.
+    """``["side=eye"]`` -> ``{"side": "eye"}``, our name to the source's; ``side=`` reads no column as the side.
 
     Raises:
-        UsageError: a pair without two names and an equals sign between them.
+        UsageError: a pair without our name and an equals sign after it.
     """
     names = {}
     for pair in pairs:
         ours, separator, theirs = pair.partition("=")
-        if not separator or not ours or not theirs:
+        if not separator or not ours:
             raise UsageError(f"--columns is {pair!r}: must look like side=eye")
         names[ours] = theirs
     return names

@@ -58,8 +58,8 @@ def one_side(images: Iterable[T], share: float, side: str) -> Iterator[T]:
     for image in images:
         if image.subject is None:
             raise InputError(
-                f"{image.where}: no subject, so it can't be held out by subject; "
-                "name the column with --columns subject=..."
+                f"{image.where}: no subject, so it can't be held out by subject; name the column with --columns "
+                "subject=NAME (subject=source_id for crops of photos of one person each)"
             )
         if is_held_out(image.subject, share) == (side == "held-out"):
             yield image

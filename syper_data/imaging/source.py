@@ -92,7 +92,8 @@ class ImageSource:
 
     @classmethod
     def open(cls, path: str | Path, columns: Mapping[str, str] | None = None) -> ImageSource:
-        """List a source. ``columns`` maps our names to the source's: ``{"subject": "person"}``.
+        """List a source. ``columns`` maps our names to the source's: ``{"subject": "person"}``; to ``""`` where
+        its column of our name means something else and is not to be read.
 
         Raises:
             InputError: nothing is there, or a column that was asked for is in none of the tables.
@@ -128,9 +129,10 @@ class ImageSource:
         cls, path: str, root: Path, columns: Mapping[str, str] | None, parts: Sequence[TablePart]
     ) -> ImageSource:
         columns = dict(columns or {})
+        asked = (columns.get("image", "image"), *filter(None, columns.values()))
         for part in parts:
             if part.damage is None:
-                for theirs in (columns.get("image", "image"), *columns.values()):
+                for theirs in asked:
                     if theirs not in part.names:
                         listed = ", ".join(sorted(part.names))
                         where = path if path.startswith(HUB) else part.where
@@ -218,7 +220,7 @@ class ImageSource:
         """Our names of the columns that a table has, and its own."""
         ours_all = ("image", *METADATA_COLUMNS, *KEY_COLUMNS, *more)
         wanted = {ours: self.columns.get(ours, ours) for ours in ours_all}
-        return {ours: theirs for ours, theirs in wanted.items() if theirs in part.names}
+        return {ours: theirs for ours, theirs in wanted.items() if theirs and theirs in part.names}
 
     def _picture(self, path: Path) -> Entry:
         name = str(path.relative_to(self.root))
@@ -249,8 +251,7 @@ class ImageSource:
 def read_images(path: str | Path, columns: Mapping[str, str] | None = None) -> Iterator[SourceImage]:
     """Every image of the source, in a fixed order (file name, then row).
 
-    ``columns`` maps our names to the source's: ``{"subject": "person"}``. Columns that are absent
-    give None.
+    ``columns`` is as in :meth:`ImageSource.open`. Columns that are absent give None.
 
     Raises:
         InputError: nothing is there, a file is unreadable, or an image does not decode.

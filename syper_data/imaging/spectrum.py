@@ -11,6 +11,16 @@ SPECTRA = ("vis", "nir")
 _LIGHT = {"vis": "visible light", "nir": "near infrared"}
 
 
+def foreign_spectrum(found: str | None) -> str | None:
+    """Why this can't be the spectrum of an image; None where it can."""
+    if found in (None, *SPECTRA):
+        return None
+    return (
+        f"spectrum is {found!r}: must be vis or nir; if that column means something else, --columns spectrum= "
+        "leaves it unread"
+    )
+
+
 class OneSpectrum:
     """Lets through images of the recipe's spectrum, and those that name none; of all sources of a training.
 
@@ -33,11 +43,11 @@ class OneSpectrum:
             yield image
 
     def _check(self, found: str, where: str) -> None:
-        wanted = self.spectrum
+        wanted, foreign = self.spectrum, foreign_spectrum(found)
         if found == wanted:
             self._met = True
-        elif found not in SPECTRA:
-            raise InputError(f"{where}: spectrum is {found!r}: must be vis or nir")
+        elif foreign is not None:
+            raise InputError(f"{where}: {foreign}")
         elif self._met:
             raise InputError(
                 f"{where}: spectrum is {found}, images before it are {wanted}: a recipe is for one spectrum; give "

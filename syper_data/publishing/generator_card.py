@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any
 
 import syper_data
@@ -18,6 +19,8 @@ from syper_data.rendering.templates import render_template
 
 TEMPLATE = "generator.md.j2"
 SPECTRA = {"vis": "visible-light", "nir": "near-infrared"}
+
+_SHORTEST = 180  # seconds of training that are 0.1 hours when rounded
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ def render_generator_card(run: ReleasedRun, digests: Mapping[str, str]) -> str:
             recipe=run.recipe,
             kimg=_kimg(run),
             hours=training_hours(run.log),
+            command=training_command(loaded.summary),
             toolkit=f"syper-data {syper_data.__version__}",
             evaluation=evaluation,
             figures=list(figure_rows(evaluation)) if evaluation else [],
@@ -67,10 +71,25 @@ def render_generator_card(run: ReleasedRun, digests: Mapping[str, str]) -> str:
 
 
 def training_hours(log: tuple[dict[str, Any], ...]) -> str:
-    """Hours of training by the log, whose seconds begin again when a run is resumed; "" if unknown."""
+    """Hours of training by the log, whose seconds begin again when a run is resumed; "" if unknown or none."""
     seconds = [line["seconds"] for line in log if isinstance(line.get("seconds"), int | float)]
     total = sum(now for now, after in itertools.pairwise([*seconds, 0.0]) if after < now)
-    return f"{total / 3600:.1f}" if total > 0 else ""
+    return f"{total / 3600:.1f}" if total >= _SHORTEST else ""
+
+
+def training_command(summary: Mapping[str, Any]) -> str:
+    """The command that trained a generator, by what its file says of the run; one line."""
+    columns, holdout = summary.get("columns"), summary.get("holdout")
+    words = ["syper-data train-generator recipe.yaml --data CROPS"]
+    if isinstance(columns, Mapping):
+        words += [f"--columns {quote(f'{ours}={theirs}')}" for ours, theirs in sorted(columns.items())]
+    if isinstance(holdout, int | float):
+        words.append(f"--holdout {holdout:g}")
+    if summary.get("listed"):
+        words.append("--subjects LIST")
+    if summary.get("init_from"):
+        words.append("--init-from FILE")
+    return "".join(c if c.isprintable() else " " for c in " ".join([*words, "--out RUN"]))
 
 
 def bundled_faults(sha256: str) -> str | None:

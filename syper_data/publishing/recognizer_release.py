@@ -208,10 +208,8 @@ def _warnings(run: ReleasedRecognizer, name: str, size: int) -> list[str]:
     if isinstance(steps, int) and isinstance(of_steps, int) and steps < of_steps:
         found.append(f"the run stands at {steps} of its recipe's {of_steps} steps")
     if run.recipe.name != name:
-        found.append(f"the recipe is named {run.recipe.name!r}, the release {name!r}")
-    if run.evaluation is None:
-        found.append("nothing was measured: the card says so")
-    elif any(entry["trained_on"] for entry in run.evaluation["sets"]):
+        found.append(f"the recognizer is named {run.recipe.name!r} wherever it is shown, after its recipe")
+    if run.evaluation is not None and any(entry["trained_on"] for entry in run.evaluation["sets"]):
         found.append("people whom it was trained on were measured: the card says so")
     for option, text in (("--terms", run.terms), ("--faults", run.faults)):
         if text is None:

@@ -140,13 +140,10 @@ def _warnings(described: ReleasedRun, size: int) -> list[str]:
     unfinished = recipe.unfinished(loaded.summary.get("kimg"))
     if unfinished is not None:
         found.append(unfinished)
-    if recipe.name != loaded.name:
-        found.append(f"the recipe is named {recipe.name!r}, the release {loaded.name!r}")
-    if evaluation is None:
-        found.append("nothing was measured: the card says so")
-    elif not evaluation["memorisation"]:
+    memorisation = None if evaluation is None else evaluation["memorisation"]
+    if evaluation is not None and not memorisation:
         found.append("memorisation was not measured (evaluate --train): the card says so")
-    elif str(evaluation["memorisation"]["verdict"]).startswith("Signs"):
+    elif memorisation and str(memorisation["verdict"]).startswith("Signs"):
         found.append("signs of memorised training images: think before you publish the weights")
     if described.terms is None:
         found.append("no --terms: the card says that none were written")

@@ -58,7 +58,7 @@ def distill(
     apart. ``recipe`` is that of a recognizer with a section ``distill``, which may say the method, too;
     ``steps`` and ``seed`` replace its values. ``start`` is a bundled recognizer or a recognizer file to begin
     with, as ``init_from`` of :func:`syper_data.train_recognizer`. ``report`` is called with what is known of the
-    images, then with each line of the log.
+    images, then with each line of the log and, in between, how far the run is.
 
     Writes what :func:`syper_data.train_recognizer` writes into ``out``, and returns ``recognizer.safetensors``. It
     names the people that teacher and start know, and the subjects of real images; where a real image names none,

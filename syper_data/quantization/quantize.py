@@ -55,7 +55,7 @@ def quantize(
     bits, 2..8; ``layer_bits`` says otherwise for some layers (``"conv1.*=8/8"``). The schedule is the default
     one, a ``preset`` (syper, quantface) or a ``recipe`` (YAML), and what is given besides replaces its values.
     ``start`` is a recognizer file to begin with in place of the teacher. ``report`` is called with what is
-    known of the images, then with each line of the log.
+    known of the images, then with each line of the log and, in between, how far the run is.
 
     Writes ``recipe.yaml``, ``data.json``, ``training.jsonl``, ``checkpoint.pt`` and ``student.syq`` into ``out``;
     returns that file. Several processes (``torchrun``) train as one, and the first of them writes.
@@ -147,6 +147,11 @@ class _Folder(RunFolder[QuantizationRun]):
     def begin_anew(self) -> None:
         """Calibrate; an :class:`InputError` where there is nothing to calibrate with."""
         self.run.calibrate()
+
+    @property
+    def length(self) -> float:
+        """Steps to make."""
+        return self.run.steps
 
     def refuse_another_run(self, state: Mapping[str, Any]) -> None:
         """See :class:`RunFolder`."""

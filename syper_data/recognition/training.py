@@ -50,7 +50,8 @@ def train_recognizer(
     them out of training, by the rule of :mod:`syper_data.imaging.holdout`, and the log says how well the
     network tells *them* apart. ``init_from`` is a bundled recognizer's name, or a recognizer file, of the recipe's
     architecture, whose weights the backbone begins with; the margin head begins fresh. ``report`` is called with
-    what is known of the data, then with each line of the log.
+    what is known of the data, then with each line of the log and, in between, how far the run is; these say
+    ``seconds_left``.
 
     Writes ``recipe.yaml``, ``data.json``, ``training.jsonl``, ``checkpoint.pt`` and
     ``recognizer.safetensors`` (with the digests of the plain ids trained on, and of those that ``init_from`` was
@@ -156,6 +157,11 @@ class RecognizerFolder(RunFolder[RecognizerRun]):
         super().__init__(path, run, report)
         self.validation = validation
         self._summary, self._identities = {**summary, **run.start}, identities
+
+    @property
+    def length(self) -> float:
+        """Steps to make."""
+        return self.run.steps
 
     def refuse_another_run(self, state: Mapping[str, Any]) -> None:
         """See :class:`RunFolder`."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import datasets
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -165,6 +166,18 @@ def test_eye_images_are_brought_to_one_scale_and_listed_where_there_is_no_iris(t
     (failure,) = crops.failures
     assert failure.source_id == "c.png"
     assert "pupil contrast" in failure.reason
+
+
+def test_a_photo_of_a_foreign_spectrum_is_listed_unless_that_column_is_left_unread(tmp_path: Path) -> None:
+    cells = [{"bytes": encoded(drawn_face(120)), "path": f"{name}.png"} for name in "ab"]
+    pq.write_table(pa.table({"image": cells, "spectrum": ["thermal", "vis"]}), tmp_path / "photos.parquet")
+    made = crop(tmp_path / "photos.parquet", tmp_path / "eyes", fixed_eyes=EYES, workers=1)
+    assert [f.reason.split(";")[0] for f in made.failures] == ["spectrum is 'thermal': must be vis or nir"]
+    columns = {"spectrum": ""}
+    again = crop(tmp_path / "photos.parquet", tmp_path / "all", columns=columns, fixed_eyes=EYES, workers=1)
+    assert not again.failures
+    (file,) = (tmp_path / "all/data").iterdir()
+    assert pq.read_table(file)["spectrum"].to_pylist() == ["vis"] * 4
 
 
 def test_where_nothing_gives_a_crop_the_commonest_reason_is_said(tmp_path: Path) -> None:

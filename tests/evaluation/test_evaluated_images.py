@@ -15,6 +15,7 @@ from small_training import RECIPE
 from syper_data.cli.evaluate import command
 from syper_data.errors import InputError, UsageError
 from syper_data.evaluation.evaluate import evaluate
+from syper_data.evaluation.images import read_real
 from syper_data.gan.generator_file import save_generator
 from syper_data.gan.training import train_generator
 
@@ -51,6 +52,22 @@ def test_the_list_that_training_had_makes_the_others_the_real_side(tmp_path: Pat
         evaluate(weights, real=crops, subjects=["nobody"], holdout_side="training", judge=ThumbnailJudge())
     with pytest.raises(InputError, match="holds a run on other images"):
         train_generator(RECIPE, crops, tmp_path / "run", subjects=["face-1", "face-2"])
+
+
+def test_figures_on_the_very_training_images_are_said_to_be_such_on_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crops = write_crops(tmp_path / "c.parquet", [drawn_eye(i) for i in range(30)])
+    seen = {"data_sha256": read_real(crops, 16).sha256}
+    weights = tmp_path / "g.safetensors"
+    save_generator(small_generator(), weights, spectrum="vis", summary=seen)
+    monkeypatch.setattr("syper_data.evaluation.evaluate.open_judge", ThumbnailJudge)
+    arguments = [str(weights), "--real", str(crops), "--out", str(tmp_path / "out"), "--n", "20"]
+    arguments += ["--subset-size", "10", "--subsets", "2", "--splits", "1"]
+    done = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    said = [line for line in done.stdout.splitlines() if line.startswith("Note: ")]
+    assert said[0].startswith("Note: The real images are the very images the generator was trained on")
+    assert len(said) == len(json.loads((tmp_path / "out/evaluation.json").read_text())["notes"])
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -55,6 +56,10 @@ class Folder(RunFolder[Counting]):
     def __init__(self, path: Path, run: Counting, report: Report | None, of: str = "counting") -> None:
         super().__init__(path, run, report)
         self.of, self.anew, self.recalled = of, 0, ""
+
+    @property
+    def length(self) -> float:
+        return 10
 
     def refuse_another_run(self, state: Mapping[str, Any]) -> None:
         if state["of"] != self.of:
@@ -110,11 +115,30 @@ def test_a_line_is_written_when_one_is_due_and_at_the_end_with_means_over_its_st
     assert [line["of_this_process"] for line in lines] == [4, 8, 10]
     assert [line["third"] for line in lines] == [1.33333, 2.66667, 3.33333]
     assert lines[0]["seconds"] <= lines[2]["seconds"]
-    assert said == [{"images": 3, "from_step": 0}, *lines]
+    assert said[0] == {"images": 3, "from_step": 0}
+    assert [{k: v for k, v in record.items() if k != "seconds_left"} for record in said[1:]] == lines
     assert (tmp_path / "weights").read_text() == "10"
     assert (tmp_path / "recipe.yaml").read_text() == "kind: counting\n"
     assert json.loads((tmp_path / "data.json").read_text()) == {"images": 3}
     assert (folder.anew, folder.recalled) == (1, "")
+
+
+def test_how_long_it_will_take_is_said_after_a_few_steps_and_with_every_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Counting()
+    clock = SimpleNamespace(monotonic=lambda: 20.0 * run.step + (30.0 if run.step else 0.0))  # a slow first step
+    monkeypatch.setattr("syper_data.execution.run_folder.time", clock)
+    _, said = trained(tmp_path, run)
+    assert [(record["step"], record["seconds_left"]) for record in said[1:]] == [
+        (3, 140),  # no line of the log yet
+        (4, 120),
+        (8, 40),
+        (10, None),
+    ]
+    assert said[1] == {"step": 3, "seconds": 90.0, "of_this_process": 3, "seconds_left": 140}
+    assert [line["step"] for line in log(tmp_path)] == [4, 8, 10]
+    assert all("seconds_left" not in line for line in log(tmp_path))
 
 
 def test_a_stopped_run_keeps_its_last_snapshot_and_goes_on_from_it(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ def test_a_conditional_generator_is_trained_sampled_by_label_and_verified(tmp_pa
     loaded = load_generator(path)
     assert loaded.config.c_dim == 3
     assert (loaded.summary["classes"], loaded.summary["class_of"]) == (["a", "b", "c"], "subject")
+    assert loaded.summary["columns"] == {"subject": "person"}
     assert json.loads((tmp_path / "run" / "data.json").read_text())["classes"] == ["a", "b", "c"]
     assert TrainingRecipe.read(tmp_path / "run" / "recipe.yaml").generator.c_dim == 3
 

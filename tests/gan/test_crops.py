@@ -37,7 +37,7 @@ def test_square_crops_of_another_size_are_resized_and_others_refused() -> None:
     wide = replace(crops(count=1)[0], pixels=np.zeros((64, 80, 3), np.uint8), where="crops/odd.png")
     with pytest.raises(InputError) as caught:
         load_crops([*crops(count=2), wide], 16)
-    assert str(caught.value) == "crops/odd.png: 80x64 pixels, a crop is square"
+    assert str(caught.value) == "crops/odd.png: 80x64 pixels, a crop is square (syper-data crop makes them)"
 
 
 @pytest.mark.parametrize("count", [0, 1])

@@ -101,7 +101,7 @@ def test_a_killed_run_resumes_to_the_very_same_bits(
     assert path.read_bytes() == (finished / "generator.safetensors").read_bytes()
     assert same({**stored(tmp_path), "seconds": 0}, {**stored(finished), "seconds": 0})
     assert reports[0]["images"] == 6
-    assert [r["kimg"] for r in reports[1:]] == ([0.016] if steps > 2 else [0.008, 0.016])
+    assert (reports[1]["kimg"], reports[-1]["kimg"]) == (0.016 if steps > 2 else 0.008, 0.016)
     log = [json.loads(line) for line in (tmp_path / "training.jsonl").read_text().splitlines()]
     assert [line["kimg"] for line in log] == [0.008, 0.016]
 

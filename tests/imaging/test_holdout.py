@@ -53,7 +53,9 @@ def test_a_share_outside_0_to_1_is_refused(share: float) -> None:
 
 
 def test_an_image_without_a_subject_is_named() -> None:
-    with pytest.raises(InputError, match=r"crops.parquet, row 7: no subject.*--columns subject="):
+    with pytest.raises(
+        InputError, match=r"crops.parquet, row 7: no subject.*--columns subject=NAME \(subject=source_id"
+    ):
         list(one_side([Image(None)], 0.1, "training"))
 
 

@@ -9,8 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from syper_data.errors import InputError
+from syper_data.errors import InputError, UsageError
 from syper_data.imaging.codec import decode, decode_rgb, encode, encoder_identity
+from syper_data.imaging.columns import parse_columns
 from syper_data.imaging.source import ImageSource, SourceImage, Unreadable, canonical, read_images
 
 
@@ -67,6 +68,23 @@ def test_a_bad_source_is_one_line_that_names_the_place(tmp_path: Path, make: obj
 def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no column 'who'"):
         list(read_images(table(tmp_path / "t.parquet", x=[1]), {"subject": "who"}))
+
+
+def test_a_column_of_our_name_that_means_something_else_can_be_left_unread(tmp_path: Path) -> None:
+    path = table(tmp_path / "t.parquet", spectrum=["visible 4 K"], side=["lower"], subject=["p"])
+    columns = parse_columns(["spectrum=", "side="])
+    (image,) = read_images(path, columns)
+    assert (image.spectrum, image.side, image.subject) == (None, None, "p")
+    (labels,) = ImageSource.open(path, columns).labels()
+    assert (labels.spectrum, labels.side, labels.subject) == (None, None, "p")
+    with pytest.raises(InputError, match="no column ''"):
+        ImageSource.open(path, parse_columns(["image="]))
+
+
+@pytest.mark.parametrize("pair", ["side", "=eye", "="])
+def test_a_pair_without_our_name_is_refused(pair: str) -> None:
+    with pytest.raises(UsageError, match="must look like side=eye"):
+        parse_columns([pair])
 
 
 @pytest.mark.parametrize("image_format", ["png", "jpeg", "webp"])

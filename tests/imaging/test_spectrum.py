@@ -48,7 +48,11 @@ def test_images_of_the_recipes_spectrum_and_of_an_unnamed_one_go_through(spectra
             "in visible light only",
         ),
         (("nir", "vis", "vis"), "crops/0.png: spectrum is nir, the recipe says vis"),
-        (("thermal", "vis", "vis"), "crops/0.png: spectrum is 'thermal': must be vis or nir"),
+        (
+            ("thermal", "vis", "vis"),
+            "crops/0.png: spectrum is 'thermal': must be vis or nir; if that column means something else, "
+            "--columns spectrum= leaves it unread",
+        ),
     ],
 )
 def test_another_spectrum_is_refused_in_one_line(spectra: tuple[str | None, ...], message: str) -> None:
