@@ -129,6 +129,13 @@ def test_a_finished_run_is_left_as_it_is(copied: Path, monkeypatch: pytest.Monke
     assert contents(copied) == before
 
 
+def test_a_checkpoint_from_before_there_were_starts_is_one_without(copied: Path) -> None:
+    state = stored(copied)
+    del state["start_sha256"]
+    torch.save(state, copied / "checkpoint.pt")
+    assert again(copied) == copied / "recognizer.safetensors"
+
+
 @pytest.mark.parametrize(
     "other",
     [
