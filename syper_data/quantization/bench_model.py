@@ -27,6 +27,8 @@ from syper_data.recognition.backbones import build_backbone
 from syper_data.recognition.config import BackboneConfig
 from syper_data.recognition.embedder import NetworkEmbedder
 
+_REST = 0.2  # seconds; ONNX Runtime's threads spin on for about 0.03 after their work (decision 20)
+
 
 def bench_model(
     student: str | Path,
@@ -40,8 +42,9 @@ def bench_model(
 
     The contestants are the network in PyTorch without rounding (float32, batch norms folded, channels last) and
     its ONNX form in ONNX Runtime and OpenVINO, those that are installed. They take turns, ``rounds`` times: one
-    batch of ``batch`` images, then one image, with ``threads`` each (default: all cores). Peak memory is that of a
-    process of its own. A runtime's cosine to the student's own vectors is reported with it.
+    batch of ``batch`` images, then one image, with ``threads`` each (default: all cores), each time twice, the
+    second time counted. Before a turn all is still, so that nobody computes beside the threads of another. Peak
+    memory is that of a process of its own. A runtime's cosine to the student's own vectors is reported with it.
 
     Raises:
         InputError: no readable student file.
@@ -129,13 +132,14 @@ def _open(files: dict[str, Path], threads: int) -> dict[str, Embed]:
 
 def _measure(opened: dict[str, Embed], pixels: Pixels, rounds: int) -> dict[str, dict[str, float]]:
     seconds: dict[tuple[str, int], list[float]] = {}
-    for turn in range(rounds + 1):
+    for _ in range(rounds):
         for name, embed in opened.items():
+            time.sleep(_REST)
             for images in (pixels, pixels[:1]):
+                embed(images)  # not counted: it wakes the threads, and compiles the first time
                 start = time.perf_counter()
                 embed(images)
-                if turn:  # the first round is not counted
-                    seconds.setdefault((name, len(images)), []).append(time.perf_counter() - start)
+                seconds.setdefault((name, len(images)), []).append(time.perf_counter() - start)
     middle = {key: statistics.median(values) for key, values in seconds.items()}
     plain = middle[TORCH, len(pixels)]
     return {

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from small_recognizers import SMALL
@@ -54,6 +57,29 @@ def test_it_measures_every_runtime_and_says_what_the_network_is(student: Path, t
     assert found["runtimes"]["torch-float32"]["times_float32"] == 1
     assert (found["parameters"], found["bytes"]) == (977_024, student.stat().st_size)
     assert found["bytes"] <= found["bytes_promised"]
+
+
+def test_nobody_is_measured_beside_the_threads_of_another() -> None:
+    """Threads may go on for a while when their call has returned; the next one waits, and warms up first."""
+    working, seen, calls = threading.Event(), [], []
+
+    def lingering(pixels: np.ndarray) -> np.ndarray:
+        working.set()
+        threading.Timer(0.03, working.clear).start()
+        return pixels
+
+    def waking(pixels: np.ndarray) -> np.ndarray:
+        seen.append(working.is_set())
+        calls.append(len(pixels))
+        if calls.count(len(pixels)) % 2:  # the first of two
+            time.sleep(0.3)
+        return pixels
+
+    pixels = np.zeros((2, 3, 4, 4), np.uint8)
+    figures = module._measure({"torch-float32": lingering, "openvino": waking}, pixels, 2)
+    assert calls == [2, 2, 1, 1] * 2
+    assert not any(seen)
+    assert figures["openvino"]["latency_ms"] < 300
 
 
 def test_products_are_counted_as_on_paper() -> None:
