@@ -24,6 +24,7 @@ from syper_data.quantization.recipe import QuantizationRecipe
 from syper_data.quantization.student_file import write_student
 from syper_data.recognition.bundled import open_recognizer
 from syper_data.recognition.initialisation import joined_identities
+from syper_data.recognition.recipe import is_recipe
 from syper_data.recognition.recognizer_file import RecognizerFile
 
 STUDENT = "student.syq"
@@ -156,7 +157,7 @@ class _Folder(RunFolder[QuantizationRun]):
     def refuse_another_run(self, state: Mapping[str, Any]) -> None:
         """See :class:`RunFolder`."""
         for what, ours, theirs in (
-            ("of another recipe", self.run.recipe.to_dict(), dict(state["recipe"])),
+            ("of another recipe", True, is_recipe(self.run.recipe, state["recipe"])),
             ("with another teacher", self.teacher.sha256, state["teacher_sha256"]),
             ("with another start", self._start, state["start_sha256"]),
             ("on other images", self.run.feed.sha256, state["data_sha256"]),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self
 
 import yaml
 
@@ -266,6 +267,25 @@ def mapping(name: str, content: object) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError(f"{name} is {content!r}: must be a mapping")
     return content
+
+
+class Recipe(Protocol):
+    """What recipes of recognizers and of students have in common."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """A YAML-ready dictionary."""
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Read it back."""
+
+
+def is_recipe(ours: Recipe, stored: Mapping[str, Any]) -> bool:
+    """Whether a run's stored recipe is this one; one that did not exist then has its default, off."""
+    try:
+        return ours.from_dict(dict(stored)).to_dict() == ours.to_dict()
+    except ConfigError:
+        return False
 
 
 def read_part(name: str, kind: type, content: object) -> Any:

@@ -21,7 +21,7 @@ from syper_data.recognition.batches import LabelledLessons
 from syper_data.recognition.bundled import WEIGHTS, open_recognizer
 from syper_data.recognition.eyes import Eyes, load_eyes
 from syper_data.recognition.initialisation import check_start, joined_identities, known_to
-from syper_data.recognition.recipe import RecognizerRecipe
+from syper_data.recognition.recipe import RecognizerRecipe, is_recipe
 from syper_data.recognition.recognizer_file import identity_digest, write_recognizer
 from syper_data.recognition.training_run import RecognizerRun
 from syper_data.recognition.validation import validate
@@ -165,7 +165,7 @@ class RecognizerFolder(RunFolder[RecognizerRun]):
 
     def refuse_another_run(self, state: Mapping[str, Any]) -> None:
         """See :class:`RunFolder`."""
-        if dict(state["recipe"]) != self.run.recipe.to_dict():
+        if not is_recipe(self.run.recipe, state["recipe"]):
             raise InputError(f"{self.path}: holds a run of another recipe; choose another --out")
         theirs = (state["data_sha256"], state["validation_sha256"])
         if theirs != (self._summary["sha256"], self._summary.get("validation_sha256")):

@@ -27,7 +27,7 @@ from syper_data.errors import InputError, LockedError, OutputError, SyperError, 
 from syper_data.imaging.subjects import half_of
 from syper_data.recognition.embedder import load_embedder
 from syper_data.recognition.margins import MarginConfig
-from syper_data.recognition.recipe import RecognizerRecipe
+from syper_data.recognition.recipe import RecognizerRecipe, is_recipe
 from syper_data.recognition.recognizer_file import identity_digest, read_recognizer
 from syper_data.recognition.training import train_recognizer
 from syper_data.recognition.training_run import RecognizerRun
@@ -152,6 +152,14 @@ def test_another_recipe_is_refused_and_changes_nothing(copied: Path, other: Reco
         again(copied, other)
     assert str(caught.value) == f"{copied}: holds a run of another recipe; choose another --out"
     assert contents(copied) == before
+
+
+def test_a_run_from_before_a_setting_existed_goes_on_with_its_default() -> None:
+    stored = RECIPE.to_dict()
+    del stored["augment"]["pupil"]
+    assert is_recipe(RECIPE, stored)
+    assert not is_recipe(replace(RECIPE, augment=replace(RECIPE.augment, pupil=0.2)), stored)
+    assert not is_recipe(RECIPE, stored | {"pupils": 1})
 
 
 @pytest.mark.parametrize(
