@@ -9,7 +9,7 @@ keeps it positive and its learning rate free of its size (Jain et al., "Trained 
 2020).
 A step, a slope or a bias is used as the file will hold it (bfloat16, float16).
 
-Everything works in pieces that fit the cache, and what a PReLU gives is rounded in the same pass.
+Everything works in pieces that fit the cache (a share a thread), and what a PReLU gives is rounded in the same pass.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_PIECE = 1 << 15  # values; benchmarks/quantized_step.py
+_PIECE = 1 << 15  # values a thread; benchmarks/quantized_step.py
 _LN2 = math.log(2)
 
 
@@ -163,7 +163,8 @@ def _like(g: Tensor, x: Tensor) -> Tensor:
 def _pieces(x: Tensor, by_channel: bool) -> tuple[Tensor, ...]:
     """Views of a dense tensor in its memory's order: [k], or [k / c, c] where the channels matter."""
     flat = x.permute(0, 2, 3, 1) if x.ndim == 4 else x
+    values = _PIECE * torch.get_num_threads()
     if by_channel:
         c = x.shape[1]
-        return torch.split(flat.view(-1, c), max(_PIECE // c, 1))
-    return torch.split(flat.view(-1), _PIECE)
+        return torch.split(flat.view(-1, c), max(values // c, 1))
+    return torch.split(flat.view(-1), values)
