@@ -9,7 +9,7 @@ keeps it positive and its learning rate free of its size (Jain et al., "Trained 
 2020).
 A step, a slope or a bias is used as the file will hold it (bfloat16, float16).
 
-Everything works in pieces that fit the cache (a share a thread), and what a PReLU gives is rounded in the same pass.
+Everything works in pieces that fit the cache (a share a thread); what a PReLU gives is rounded in the same pass.
 """
 
 from __future__ import annotations
