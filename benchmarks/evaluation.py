@@ -12,7 +12,7 @@ from pathlib import Path
 
 from syper_data import evaluate, sample
 from syper_data.execution.memory import keep_freed_memory
-from timing import machine
+from timing import Parts, machine
 
 
 def main(count: int) -> None:
@@ -20,20 +20,13 @@ def main(count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         real = Path(folder) / "real"
         sample(n=count, out=real, seed_start=1_000_000)
-        seconds: dict[str, float] = {}
-        last = ["start", time.perf_counter()]
-
-        def report(what: str, done: int, total: int) -> None:
-            now = time.perf_counter()
-            seconds[what] = seconds.get(what, 0.0) + now - float(last[1])
-            last[:] = [what, now]
-
+        parts = Parts()
         start = time.perf_counter()
-        evaluate(real=real, n=count, out=Path(folder) / "out", report=report)
+        evaluate(real=real, n=count, out=Path(folder) / "out", report=parts)
         whole = time.perf_counter() - start
-    for what, spent in seconds.items():
+    for what, spent in parts.seconds.items():
         print(f"{what}: {spent:.0f} s, {count / spent:.0f} images/s")
-    print(f"figures, floor, page: {whole - sum(seconds.values()):.0f} s")
+    print(f"figures, floor, page: {whole - sum(parts.seconds.values()):.0f} s")
     print(f"one evaluation of {count} images a side: {whole:.0f} s (aim: 300 s for 5,000)")
 
 

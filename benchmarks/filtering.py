@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import syper_data
-from timing import machine
+from timing import Parts, machine
 
 CALIBRATION = 1000  # images of other people
 
@@ -40,25 +40,18 @@ def main(images: int, references: int) -> None:
         syper_data.sample(n=references + CALIBRATION, seed_start=10_000_000, out=others)
         write_people(others, Path(folder) / "reference.parquet", 0, references)
         write_people(others, Path(folder) / "calibration.parquet", references, references + CALIBRATION)
-        seconds: dict[str, float] = {}
-        last = ["start", time.perf_counter()]
-
-        def report(what: str, done: int, total: int) -> None:
-            now = time.perf_counter()
-            seconds[what] = seconds.get(what, 0.0) + now - float(last[1])
-            last[:] = [what, now]
-
+        parts = Parts()
         start = time.perf_counter()
         syper_data.filter(
             eyes,
             reference=Path(folder) / "reference.parquet",
             calibration=Path(folder) / "calibration.parquet",
-            report=report,
+            report=parts,
         )
         whole = time.perf_counter() - start
-    for what, spent in seconds.items():
+    for what, spent in parts.seconds.items():
         print(f"{what}: {spent:.0f} s")
-    print(f"the rest: {whole - sum(seconds.values()):.0f} s")
+    print(f"the rest: {whole - sum(parts.seconds.values()):.0f} s")
     print(f"{images} images against {references} references: {whole:.0f} s (aim: 900 s for 50,000 and 10,000)")
     own, worker = (
         resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)

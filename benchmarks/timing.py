@@ -25,6 +25,20 @@ def alternate(contestants: dict[str, Callable[[], object]], rounds: int = 5) -> 
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
+class Parts:
+    """A report of progress that adds up the seconds of each part of a long command."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """What was worked on since the last report."""
+        now = time.perf_counter()
+        self.seconds[what] = self.seconds.get(what, 0.0) + now - self._last
+        self._last = now
+
+
 def machine() -> str:
     """One line on the machine and the versions."""
     import torch
