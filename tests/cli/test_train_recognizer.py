@@ -20,6 +20,7 @@ from drawn_crops import png
 from small_recognizer_training import RECIPE, people
 from syper_data.cli.train_recognizer import command
 from syper_data.errors import ConfigError, InputError, SyperError, UsageError
+from syper_data.recognition.bundled import default_auditors
 from syper_data.recognition.recognizer_file import identity_digest, read_recognizer
 
 
@@ -63,7 +64,7 @@ def test_listed_subjects_of_a_table_are_trained_on(folder: Path, tmp_path: Path)
     file = read_recognizer(tmp_path / "recognizer.safetensors")
     assert file.identities == {identity_digest(f"person-{i}") for i in (0, 2)}
     with pytest.raises(InputError, match=r"from nothing, not from [0-9a-f]{12}; give the same --init-from$"):
-        train(folder, tmp_path, *options, "--init-from", "periocular-audit-a-nir-v1")
+        train(folder, tmp_path, *options, "--init-from", default_auditors("nir")[0])
     again = train(folder, tmp_path, *options)
     assert again.splitlines()[1] == "ended already at 2 of 2 steps"
 

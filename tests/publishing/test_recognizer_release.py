@@ -17,7 +17,7 @@ from syper_data.imaging.source import SourceImage
 from syper_data.metrics.pairs import all_pairs
 from syper_data.publishing.release import release
 from syper_data.quantization.distill import distill
-from syper_data.recognition.bundled import find_recognizer
+from syper_data.recognition.bundled import default_auditors, find_recognizer
 from syper_data.recognition.distillation import DistillConfig
 from syper_data.recognition.embedder import load_embedder
 from syper_data.recognition.evaluation import evaluation_set, percent, write_evaluation
@@ -70,7 +70,7 @@ def test_a_release_holds_everything_and_its_card_the_figures(run: Path, evaluati
 
 def test_a_card_names_what_the_run_began_with_and_its_terms(tmp_path: Path) -> None:
     """A bundled recognizer by its name, with the terms on its card; a file by its digest."""
-    bundled = "periocular-audit-a-nir-v1"
+    bundled = default_auditors("nir")[0]
     unknown = save_random_recognizer(tmp_path / "mine.safetensors", name="mine", identities=None)
     for name, option, init_from in ((bundled, bundled, find_recognizer(bundled)), ("mine", "START", unknown)):
         begun, out = read_recognizer(init_from), tmp_path / f"run-{name}"

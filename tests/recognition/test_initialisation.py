@@ -18,7 +18,7 @@ from small_training import contents, same, stored
 from syper_data.dataset.shards import file_sha256
 from syper_data.errors import InputError
 from syper_data.recognition.batches import LabelledLessons
-from syper_data.recognition.bundled import bundled_by_digest, find_recognizer
+from syper_data.recognition.bundled import bundled_by_digest, default_auditors, find_recognizer
 from syper_data.recognition.config import BackboneConfig
 from syper_data.recognition.embedder import load_embedder
 from syper_data.recognition.initialisation import check_start, joined_identities
@@ -139,7 +139,7 @@ def test_a_network_of_the_other_orientation_goes_on_in_it(tmp_path: Path) -> Non
 
 
 def test_a_bundled_recognizer_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    name = "periocular-audit-a-nir-v1"
+    name = default_auditors("nir")[0]
     monkeypatch.setattr(RecognizerRun, "done", property(lambda run: True))  # what it begins with is the question
     lines: list[dict[str, Any]] = []
     again(tmp_path / "run", None, init_from=name, report=lines.append)
