@@ -34,7 +34,7 @@ def write_people(dataset: Path, path: Path, start: int, stop: int) -> None:
 
 def main(images: int, references: int) -> None:
     """Print the seconds of each part, the whole, and the peak memory of this process and of its largest worker."""
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         eyes, others = Path(folder) / "eyes", Path(folder) / "others"
         syper_data.sample(n=images, out=eyes)
         syper_data.sample(n=references + CALIBRATION, seed_start=10_000_000, out=others)

@@ -40,7 +40,7 @@ def main(queries: int, references: int, dim: int) -> None:
     """Print the ratio to the product, faiss's beside it, and the peak memory."""
     threads = cpu_count()
     torch.set_num_threads(threads)
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         gallery = write_reference(Path(folder) / "reference.npy", references, dim)
         probes = unit(queries, dim, 0)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
