@@ -55,8 +55,8 @@ def quantize(
     or from a ``generator``, which makes every one of them anew and keeps none. ``weights`` and ``activations`` are
     bits, 2..8; ``layer_bits`` says otherwise for some layers (``"conv1.*=8/8"``). The schedule is the default
     one, a ``preset`` (syper, quantface) or a ``recipe`` (YAML), and what is given besides replaces its values.
-    ``start`` is a recognizer file to begin with in place of the teacher. ``report`` is called with what is
-    known of the images, then with each line of the log and, in between, how far the run is.
+    ``start`` is a bundled recognizer or a file to begin with in place of the teacher. ``report`` is called with
+    what is known of the images, then with each line of the log and, in between, how far the run is.
 
     Writes ``recipe.yaml``, ``data.json``, ``training.jsonl``, ``checkpoint.pt`` and ``student.syq`` into ``out``;
     returns that file. Several processes (``torchrun``) train as one, and the first of them writes.

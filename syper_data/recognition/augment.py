@@ -103,8 +103,8 @@ def augment(
     low = float(torch.rand((), generator=rng))
     fields = torch.randn(count, 1, _LAMPS, _LAMPS, generator=rng) if config.shading else None
     strength = torch.rand(count, 1, 1, 1, generator=rng) if config.shading else None
-    pupils = torch.rand(count, generator=rng) if config.pupil else torch.full((count,), 0.5)
-    draws["pupil"] = pupils.to(images.device)
+    if config.pupil:  # drawn apart, as the fields are: without it all other numbers stay what they were
+        draws["pupil"] = torch.rand(count, generator=rng).to(images.device)
     places = (chosen["noise"].cumsum(0) - 1).cpu()
     draws = {name: team.mine(v) for name, v in draws.items()}
     chosen = {name: team.mine(v) for name, v in chosen.items()}

@@ -281,7 +281,7 @@ class Recipe(Protocol):
 
 
 def is_recipe(ours: Recipe, stored: Mapping[str, Any]) -> bool:
-    """Whether a run's stored recipe is this one; one that did not exist then has its default, off."""
+    """Whether a run's stored recipe is this one; a setting newer than the run counts as its default."""
     try:
         return ours.from_dict(dict(stored)).to_dict() == ours.to_dict()
     except ConfigError:
