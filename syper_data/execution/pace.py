@@ -8,7 +8,7 @@ _SOONEST, _LATEST = 5.0, 600.0  # seconds of silence; they double in between
 
 
 class Pace:
-    """The pace of this process's steps towards ``length``; ``reached`` counts as the log does.
+    """The pace of this process's steps towards ``length``; ``reached`` counts in its unit, the run's work.
 
     Times are seconds on any clock that only goes forward.
     """

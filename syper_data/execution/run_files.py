@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self
 
 import yaml
 
-from syper_data.errors import InputError
+from syper_data.errors import ConfigError, InputError
+
+
+class Recipe(Protocol):
+    """What recipes of generators, recognizers and students have in common."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """A YAML-ready dictionary."""
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Read it back."""
+
+
+def is_recipe(ours: Recipe, stored: Mapping[str, Any]) -> bool:
+    """Whether a run's stored recipe is this one; a setting newer than the run counts as its default."""
+    try:
+        return ours.from_dict(dict(stored)).to_dict() == ours.to_dict()
+    except ConfigError:
+        return False
 
 
 def read_recipe_values(path: Path, shelf: str) -> dict[str, Any]:

@@ -98,6 +98,10 @@ class RunFolder(ABC, Generic[R]):
     def write_weights(self) -> None:
         """Write the network, and whatever is to be looked at."""
 
+    def work(self, reached: float) -> float:
+        """What the way to ``reached`` costs, in any unit: for the time left."""
+        return reached
+
     def looked_at(self) -> dict[str, Any]:
         """What is measured at a snapshot, for the log."""
         return {}
@@ -148,7 +152,7 @@ class RunFolder(ABC, Generic[R]):
         ``seconds_left`` (None at the end); the log does not.
         """
         run, started, first = self.run, time.monotonic(), self.run.step
-        pace = Pace(self.length, self.reached, started)
+        pace = Pace(self.work(self.length), self.work(self.reached), started)
         figures: dict[str, list[float]] = {}
         while not run.done:
             try:
@@ -157,7 +161,7 @@ class RunFolder(ABC, Generic[R]):
             except DivergedError as error:
                 raise self._stopped(str(error)) from error
             now = time.monotonic()
-            pace.step(self.reached, now)
+            pace.step(self.work(self.reached), now)
             snapshot = self.due() or run.done
             if not snapshot and not pace.due:
                 continue

@@ -14,6 +14,7 @@ import numpy as np
 
 from syper_data.dataset.atomic import write_atomically
 from syper_data.errors import InputError
+from syper_data.execution.run_files import is_recipe
 from syper_data.execution.run_folder import Report, RunFolder, another_start, train_in
 from syper_data.gan.bundled import open_generator
 from syper_data.gan.crops import Pixels, load_crops
@@ -116,10 +117,9 @@ class GeneratorFolder(RunFolder[TrainingRun]):
 
     def refuse_another_run(self, state: Mapping[str, Any]) -> None:
         """See :class:`RunFolder`; the length may change."""
-        run, stored = self.run, dict(state["recipe"])
-        mine = run.recipe.to_dict()
-        different = [key for key in mine if key not in _MAY_CHANGE and stored.get(key) != mine[key]]
-        if different or set(stored) != set(mine):
+        run = self.run
+        lengths = {key: getattr(run.recipe, key) for key in _MAY_CHANGE}
+        if not is_recipe(run.recipe, {**state["recipe"], **lengths}):
             raise InputError(f"{self.path}: holds a run of another recipe; choose another --out")
         if state["data_sha256"] != run.crops.sha256:
             raise InputError(f"{self.path}: holds a run on other images; choose another --out")
@@ -129,7 +129,8 @@ class GeneratorFolder(RunFolder[TrainingRun]):
     def recall(self, state: Mapping[str, Any]) -> None:
         """Take up what the checkpoint says of changed lengths, and note a further one."""
         self._changes = [dict(change) for change in state["changes"]]
-        before = {key: state["recipe"][key] for key in _MAY_CHANGE}
+        stored = TrainingRecipe.from_dict(state["recipe"])
+        before = {key: getattr(stored, key) for key in _MAY_CHANGE}
         after = {key: getattr(self.run.recipe, key) for key in _MAY_CHANGE}
         if before != after:
             self._changes.append({"at_kimg": self.reached, "from": before, "to": after})

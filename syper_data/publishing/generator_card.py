@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from shlex import quote
 from typing import Any
 
 import syper_data
@@ -14,7 +13,7 @@ from syper_data.evaluation.page import figure_rows, interval_methods, memorisati
 from syper_data.gan.bundled import bundled_by_digest
 from syper_data.gan.generator_file import GeneratorFile
 from syper_data.gan.recipe import TrainingRecipe
-from syper_data.publishing.release_parts import card_section
+from syper_data.publishing.release_parts import card_section, data_options, one_line
 from syper_data.rendering.templates import render_template
 
 TEMPLATE = "generator.md.j2"
@@ -79,17 +78,10 @@ def training_hours(log: tuple[dict[str, Any], ...]) -> str:
 
 def training_command(summary: Mapping[str, Any]) -> str:
     """The command that trained a generator, by what its file says of the run; one line."""
-    columns, holdout = summary.get("columns"), summary.get("holdout")
-    words = ["syper-data train-generator recipe.yaml --data CROPS"]
-    if isinstance(columns, Mapping):
-        words += [f"--columns {quote(f'{ours}={theirs}')}" for ours, theirs in sorted(columns.items())]
-    if isinstance(holdout, int | float):
-        words.append(f"--holdout {holdout:g}")
-    if summary.get("listed"):
-        words.append("--subjects LIST")
+    words = ["syper-data train-generator recipe.yaml", *data_options(summary)]
     if summary.get("init_from"):
         words.append("--init-from FILE")
-    return "".join(c if c.isprintable() else " " for c in " ".join([*words, "--out RUN"]))
+    return one_line([*words, "--out RUN"])
 
 
 def bundled_faults(sha256: str) -> str | None:

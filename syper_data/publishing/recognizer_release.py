@@ -17,6 +17,8 @@ from syper_data.publishing.release_parts import (
     RECIPE,
     Release,
     card_section,
+    data_options,
+    one_line,
     read_log,
     text_option,
     write_release,
@@ -184,14 +186,13 @@ def _command(run: ReleasedRecognizer, start: _Start | None) -> str:
     """What makes the run again; words in capitals stand for what the records don't hold."""
     summary, distilled = run.file.summary, run.recipe.distill is not None
     words = ["syper-data", *(["distill", "--recipe"] if distilled else ["train-recognizer"]), RECIPE]
-    words += ["--generator", "GENERATOR"] if summary.get("kind") == "generator" else ["--data", "CROPS"]
+    words += ["--generator", "GENERATOR"] if summary.get("kind") == "generator" else data_options(summary)
     words += ["--teacher", "TEACHER"] if summary.get("teacher") is not None else []
-    for name in ("subjects_half", "holdout"):
-        if isinstance(summary.get(name), int | float):
-            words += [f"--{name.replace('_', '-')}", str(summary[name])]
+    if isinstance(summary.get("subjects_half"), int):
+        words += ["--subjects-half", str(summary["subjects_half"])]
     if start is not None:
         words += ["--start" if distilled else "--init-from", start.given]
-    return " ".join([*words, "--out", "RUN"])
+    return one_line([*words, "--out", "RUN"])
 
 
 def _minutes(line: Mapping[str, Any]) -> str:

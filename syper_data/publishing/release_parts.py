@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from syper_data.dataset.atomic import atomic_folder
@@ -45,6 +46,24 @@ def write_release(
         if file_sha256(temporary / weights) != sha256:
             raise InputError(f"{run / weights}: changed while it was read; is the run still training?")
         (temporary / CARD).write_text(card({name: file_sha256(temporary / name) for name in contents}), "utf-8")
+
+
+def data_options(summary: Mapping[str, Any]) -> list[str]:
+    """The options that said what a run read, by its file's summary; words in capitals for what that lacks."""
+    columns, holdout, sources = (summary.get(name) for name in ("columns", "holdout", "sources"))
+    words = ["--data CROPS"]
+    if isinstance(sources, int) and 1 < sources < 100:
+        words = [f"--data CROPS-{number}" for number in range(1, sources + 1)]
+    if isinstance(columns, Mapping):
+        words += [f"--columns {quote(f'{ours}={theirs}')}" for ours, theirs in sorted(columns.items())]
+    if isinstance(holdout, int | float):
+        words.append(f"--holdout {holdout:g}")
+    return [*words, "--subjects LIST"] if summary.get("listed") else words
+
+
+def one_line(words: Sequence[str]) -> str:
+    """A command as one printable line."""
+    return "".join(c if c.isprintable() else " " for c in " ".join(words))
 
 
 def card_section(release: Path, heading: str) -> str | None:

@@ -30,7 +30,7 @@ from syper_data.recognition.initialisation import joined_identities
 from syper_data.recognition.margins import MarginConfig
 from syper_data.recognition.recipe import OptimiserConfig, RecognizerRecipe, SamplingConfig, ScheduleConfig
 from syper_data.recognition.recognizer_file import RecognizerFile, identity_digest
-from syper_data.recognition.training import RecognizerFolder, labelled_sources
+from syper_data.recognition.training import RecognizerFolder, how_read, labelled_sources
 
 
 def distill(
@@ -166,7 +166,7 @@ def _open(
         at_least = recipe.sampling.at_least
         eyes = load_eyes(sources, size, recipe.both_eyes, at_least=at_least, held_out=held_out)
         run = DistillationRun(recipe, LabelledLessons(eyes.training, recipe), teacher, start)
-        summary = {**eyes.summary, **origin, "holdout": holdout}
+        summary = {**eyes.summary, **origin, "holdout": holdout, **how_read(data, columns)}
         watched = () if eyes.validation is None else eyes.validation.first(recipe.validation_images).pixels
         known, compared = people.digests(eyes.training.subjects), eyes.validation
         if compared is not None and size != recipe.backbone.input_size:
@@ -176,9 +176,10 @@ def _open(
     feed = _feed(recipe, size, data, generator, columns, people)
     run = DistillationRun(recipe, UnlabelledLessons(feed), teacher, start)
     held = feed.held_out(recipe.validation_images)
-    return _Folder(
-        out, run, {**feed.summary, "sha256": feed.sha256, **origin}, people.digests(), report, watched=held
-    )
+    summary = {**feed.summary, "sha256": feed.sha256, **origin}
+    if data is not None:
+        summary |= how_read(data, columns)
+    return _Folder(out, run, summary, people.digests(), report, watched=held)
 
 
 def _feed(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from syper_data.errors import InputError, UsageError, naming_options
+from syper_data.execution.run_files import is_recipe
 from syper_data.execution.run_folder import Report, RunFolder, train_in
 from syper_data.gan.config import check_whole
 from syper_data.gan.generator_file import GeneratorFile
@@ -24,7 +25,6 @@ from syper_data.quantization.recipe import QuantizationRecipe
 from syper_data.quantization.student_file import write_student
 from syper_data.recognition.bundled import open_recognizer
 from syper_data.recognition.initialisation import joined_identities
-from syper_data.recognition.recipe import is_recipe
 from syper_data.recognition.recognizer_file import RecognizerFile
 
 STUDENT = "student.syq"

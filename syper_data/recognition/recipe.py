@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any
 
 import yaml
 
@@ -202,6 +201,12 @@ class RecognizerRecipe:
         """Side of the images in pixels after this share of the length."""
         return next((stage.size for stage in self.stages if share < stage.until), self.backbone.input_size)
 
+    def pixels_until(self, share: float) -> float:
+        """Pixels of an image, summed over the length up to this share of it."""
+        ends = [(min(stage.until, share), stage.size) for stage in self.stages] or [(share, self.size_at(0))]
+        begins = [0.0, *(end for end, _ in ends)]
+        return sum((end - begin) * size**2 for (end, size), begin in zip(ends, begins, strict=False))
+
     def to_dict(self) -> dict[str, Any]:
         """A YAML-ready dictionary; :meth:`from_dict` reads it back."""
         values = {**asdict(self), "backbone": self.backbone.to_dict()}
@@ -267,25 +272,6 @@ def mapping(name: str, content: object) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError(f"{name} is {content!r}: must be a mapping")
     return content
-
-
-class Recipe(Protocol):
-    """What recipes of recognizers and of students have in common."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """A YAML-ready dictionary."""
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Read it back."""
-
-
-def is_recipe(ours: Recipe, stored: Mapping[str, Any]) -> bool:
-    """Whether a run's stored recipe is this one; a setting newer than the run counts as its default."""
-    try:
-        return ours.from_dict(dict(stored)).to_dict() == ours.to_dict()
-    except ConfigError:
-        return False
 
 
 def read_part(name: str, kind: type, content: object) -> Any:

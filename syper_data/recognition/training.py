@@ -12,16 +12,18 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from syper_data.errors import InputError, UsageError
+from syper_data.execution.run_files import is_recipe
 from syper_data.execution.run_folder import Report, RunFolder, another_start, train_in
 from syper_data.imaging.holdout import is_held_out
 from syper_data.imaging.source import ImageSource, SourceImage, read_images
 from syper_data.imaging.spectrum import SPECTRA, OneSpectrum
-from syper_data.imaging.subjects import by_folder, one_half, only_subjects, read_subjects
+from syper_data.imaging.split import Split
+from syper_data.imaging.subjects import by_folder, one_half, only_subjects
 from syper_data.recognition.batches import LabelledLessons
 from syper_data.recognition.bundled import WEIGHTS, open_recognizer
 from syper_data.recognition.eyes import Eyes, load_eyes
 from syper_data.recognition.initialisation import check_start, joined_identities, known_to
-from syper_data.recognition.recipe import RecognizerRecipe, is_recipe
+from syper_data.recognition.recipe import RecognizerRecipe
 from syper_data.recognition.recognizer_file import identity_digest, write_recognizer
 from syper_data.recognition.training_run import RecognizerRun
 from syper_data.recognition.validation import validate
@@ -70,7 +72,7 @@ def train_recognizer(
     """
     out = Path(out)
     recipe = recipe if isinstance(recipe, RecognizerRecipe) else RecognizerRecipe.read(Path(recipe))
-    wanted = read_subjects(subjects) if isinstance(subjects, str | Path) else subjects
+    wanted = Split.of(None, subjects).listed
     if recipe.distill is not None:
         raise UsageError(f"the recipe {recipe.name} has a distill section: train with syper-data distill --recipe")
     spectrum = OneSpectrum(recipe.spectrum, {name: f"spectrum: {name}" for name in SPECTRA})
@@ -86,7 +88,7 @@ def train_recognizer(
     def open_folder(leads: bool) -> RecognizerFolder:
         size, at_least = recipe.backbone.input_size, recipe.sampling.at_least
         eyes = load_eyes(sources, size, recipe.both_eyes, at_least=at_least, held_out=held_out)
-        eyes.summary.update(subjects_half=subjects_half, holdout=holdout)
+        eyes.summary.update(subjects_half=subjects_half, holdout=holdout, **how_read(data, columns, wanted))
         if begun is not None and eyes.validation is not None:
             eyes.summary["validation_known_to_start"] = known_to(begun, eyes.validation.subjects)
         run = RecognizerRun(recipe, LabelledLessons(eyes.training, recipe), begun)
@@ -103,6 +105,18 @@ def labelled_sources(
 ) -> list[Iterable[SourceImage]]:
     """One source of labelled images, several of them, or the images themselves."""
     return opened_sources(data, lambda path: _labelled(path, columns))
+
+
+def how_read(
+    data: Source | Sequence[str | Path], columns: Mapping[str, str] | None, listed: frozenset[str] | None = None
+) -> dict[str, Any]:
+    """What a run's summary says of the options ``--data``, ``--columns`` and ``--subjects``; no path, no id."""
+    several = [] if isinstance(data, str | Path) else [entry for entry in data if isinstance(entry, str | Path)]
+    return {
+        "sources": max(1, len(several)),
+        "columns": dict(columns) if columns else None,
+        "listed": Split(listed=listed).record()["listed"],
+    }
 
 
 def opened_sources(
@@ -162,6 +176,10 @@ class RecognizerFolder(RunFolder[RecognizerRun]):
     def length(self) -> float:
         """Steps to make."""
         return self.run.steps
+
+    def work(self, reached: float) -> float:
+        """Pixels: a step of large images takes longer than one of small ones."""
+        return self.run.recipe.pixels_until(reached / self.run.steps)
 
     def refuse_another_run(self, state: Mapping[str, Any]) -> None:
         """See :class:`RunFolder`."""

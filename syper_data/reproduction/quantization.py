@@ -60,7 +60,8 @@ def reproduce_quantization(
     with what is known of it.
 
     The folder holds a student a run, too. The same call again, also after a kill, makes what is missing: a run
-    that was stopped goes on, one that is in the table is not repeated, one that failed is tried again.
+    that was stopped goes on, one that is in the table is not repeated, one that failed is tried again. So does a
+    budget that has every row of the folder's.
 
     Raises:
         UsageError: options out of range, or nothing of the budget can be run.

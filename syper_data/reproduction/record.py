@@ -140,7 +140,7 @@ def _read(path: Path) -> dict[str, Any] | None:
             raise InputError(f"{path}: schema is {content['schema']!r}, this toolkit writes {SCHEMA!r}")
         for entry in content["runs"]:
             entry["name"], entry["status"]
-        dict(content["plan"]), dict(content["inputs"]), dict(content["options"])
+        _rows(content["plan"]), dict(content["inputs"]), dict(content["options"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f"{path}: damaged; remove it and run the same command again, which reuses the students"
@@ -149,8 +149,18 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _refuse_another_plan(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    """Another budget of the plan may go on in the folder if it has every row that the table has."""
+    if old.get("budget") != new.get("budget") and _rows(old) <= _rows(new):
+        new = {**new, **{key: old.get(key) for key in ("budget", "cells")}}
     for key in {**old, **new}:
         if key != "description" and old.get(key) != new.get(key):
             plain = all(not isinstance(plan.get(key), list | dict) for plan in (old, new))
             said = f" ({old.get(key)}, now {new.get(key)})" if plain else ""
             raise InputError(f"{folder}: holds a table of another plan: other {key}{said}; choose another --out")
+
+
+def _rows(plan: Mapping[str, Any]) -> set[str]:
+    """Every cell and seed of a plan's record."""
+    return {
+        json.dumps([{**cell, "seeds": seed}], sort_keys=True) for cell in plan["cells"] for seed in cell["seeds"]
+    }

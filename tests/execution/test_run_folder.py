@@ -141,6 +141,15 @@ def test_how_long_it_will_take_is_said_after_a_few_steps_and_with_every_line(
     assert all("seconds_left" not in line for line in log(tmp_path))
 
 
+def test_the_time_left_knows_that_later_steps_cost_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Counting()
+    clock = SimpleNamespace(monotonic=lambda: 20.0 * run.step)
+    monkeypatch.setattr("syper_data.execution.run_folder.time", clock)
+    monkeypatch.setattr(Folder, "work", lambda self, reached: reached + 5 * max(0, reached - 5))
+    _, said = trained(tmp_path, run)
+    assert [(record["step"], record["seconds_left"]) for record in said[1:3]] == [(3, 640), (4, 620)]
+
+
 def test_a_stopped_run_keeps_its_last_snapshot_and_goes_on_from_it(tmp_path: Path) -> None:
     with pytest.raises(SyperError, match=r"the loss is nan; .*checkpoint.pt is kept; count slower$"):
         trained(tmp_path, Counting(falls_at=6))

@@ -7,8 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from drawn_crops import png
 from small_recognizer_training import RECIPE, people
 from small_recognizers import save_random_recognizer
 from syper_data.dataset.shards import file_sha256
@@ -97,6 +100,26 @@ def test_a_distilled_recognizers_card_has_the_command_that_makes_it(tmp_path: Pa
     card = (release(tmp_path / "run", tmp_path / "kt", unevaluated=True).path / "CARD.md").read_text()
     command = "distill --recipe recipe.yaml --data CROPS --teacher TEACHER --start START --out RUN"
     assert f"\n    syper-data {command}\n" in card
+
+
+def test_a_card_says_which_options_chose_what_was_read(tmp_path: Path) -> None:
+    images = people(8)
+    for name, part in (("a.parquet", images[: len(images) // 2]), ("b.parquet", images[len(images) // 2 :])):
+        columns = {
+            "image": [png(image.pixels) for image in part],
+            "person": [image.subject for image in part],
+            "side": [image.side for image in part],
+        }
+        pq.write_table(pa.table(columns), tmp_path / name)
+    (tmp_path / "who.txt").write_text("".join(f"person-{number}\n" for number in range(7)))
+    train_recognizer(
+        replace(RECIPE, steps=1), [tmp_path / "a.parquet", tmp_path / "b.parquet"], tmp_path / "run",
+        columns={"subject": "person"}, subjects=tmp_path / "who.txt", holdout=0.3,
+    )  # fmt: skip
+    card = (release(tmp_path / "run", tmp_path / "tiny", unevaluated=True).path / "CARD.md").read_text()
+    options = "--data CROPS-1 --data CROPS-2 --columns subject=person --holdout 0.3 --subjects LIST"
+    assert f"\n    syper-data train-recognizer recipe.yaml {options} --out RUN\n" in card
+    assert "person-" not in (tmp_path / "run" / "data.json").read_text()
 
 
 def test_without_an_evaluation_the_card_says_that_nothing_was_measured(run: Path, tmp_path: Path) -> None:

@@ -38,6 +38,13 @@ def test_a_few_lines_are_a_recipe() -> None:
     assert recipe.augment.flip == 0
 
 
+@pytest.mark.parametrize(("share", "pixels"), [(0, 0), (0.25, 1024), (0.5, 2048), (0.75, 5184), (1, 8320)])
+def test_stages_say_how_many_pixels_were_seen(share: float, pixels: float) -> None:
+    staged = replace(RECIPE, stages=(Stage(0.5, 64), Stage(1, 112)))
+    assert staged.pixels_until(share) == pytest.approx(pixels)
+    assert RECIPE.pixels_until(share) == pytest.approx(share * 112**2)
+
+
 def test_stages_say_the_size_at_every_point() -> None:
     recipe = replace(RECIPE, stages=(Stage(0.5, 64), Stage(1, 112)))
     assert [recipe.size_at(x) for x in (0, 0.49, 0.5, 1.0)] == [64, 64, 112, 112]

@@ -20,16 +20,17 @@ import torch
 
 from killed_runs import stop_after
 from small_generators import REPOSITORY
-from small_recognizer_training import RECIPE, load, people
+from small_recognizer_training import RECIPE, load, make_run, people
 from small_training import contents, same, stored
 from syper_data.dataset.lock import folder_lock
 from syper_data.errors import InputError, LockedError, OutputError, SyperError, UsageError
+from syper_data.execution.run_files import is_recipe
 from syper_data.imaging.subjects import half_of
 from syper_data.recognition.embedder import load_embedder
 from syper_data.recognition.margins import MarginConfig
-from syper_data.recognition.recipe import RecognizerRecipe, is_recipe
+from syper_data.recognition.recipe import RecognizerRecipe, Stage
 from syper_data.recognition.recognizer_file import identity_digest, read_recognizer
-from syper_data.recognition.training import train_recognizer
+from syper_data.recognition.training import RecognizerFolder, train_recognizer
 from syper_data.recognition.training_run import RecognizerRun
 
 HOLDOUT = 0.3  # person-1 and person-6
@@ -278,3 +279,11 @@ def test_the_training_data_hold_no_machine_path(finished: Path) -> None:
     for name in ("data.json", "recipe.yaml", "training.jsonl"):
         assert str(finished.parent) not in (finished / name).read_text()
     assert load().summary["subjects"] == 4
+
+
+def test_the_work_ahead_is_counted_in_pixels(tmp_path: Path) -> None:
+    staged = replace(RECIPE, steps=4, stages=(Stage(0.5, 32), Stage(1, RECIPE.backbone.input_size)))
+    folder = RecognizerFolder(tmp_path, make_run(staged), {}, None, None)
+    large = RECIPE.backbone.input_size**2
+    assert folder.work(4) - folder.work(2) == pytest.approx(large / 2)
+    assert folder.work(2) == pytest.approx(32**2 / 2)

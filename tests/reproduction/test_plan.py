@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from syper_data.protocols.descriptor import shipped
 from syper_data.reproduction.plan import SEEDS_APART, ExperimentPlan
 
 
-def test_the_shipped_plan_has_the_three_budgets_and_at_most_six_runs_in_an_hour() -> None:
+def test_the_shipped_plan_has_the_three_budgets_and_at_most_six_runs_in_an_hour_which_8h_has_too() -> None:
     plan = ExperimentPlan.read()
     assert [budget.name for budget in plan.budgets] == ["1h", "8h", "full"]
     hour = [(c.bits, c.images, c.seeds) for c in plan.budget("1h").cells]
@@ -25,6 +26,9 @@ def test_the_shipped_plan_has_the_three_budgets_and_at_most_six_runs_in_an_hour(
         ("W4A4", "synthetic", (0, 1, 2)),
         ("W4A4", "real", (0,)),
     ]
+    long = {(c.name, seed): c for c in plan.budget("8h").cells for seed in c.seeds}
+    for cell in plan.budget("1h").cells:
+        assert all(replace(long[cell.name, seed], seeds=cell.seeds) == cell for seed in cell.seeds)
     assert plan.teachers["nir"] == "nir"
     own = {c.protocol for b in plan.budgets for c in b.cells if c.protocol is not None}
     assert {plan.protocol, *own} <= set(shipped())

@@ -212,6 +212,25 @@ def test_another_plan_or_other_inputs_are_refused(
     assert (copied / "quantization.json").read_bytes() == before
 
 
+def test_a_longer_budget_goes_on_in_the_folder_of_a_shorter_one_that_it_holds(
+    copied: Path, teacher: Path, tiny: Path, crops: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = VALUES["budgets"]["short"]["cells"]
+    longer = {"cells": [*short[1:], {**short[0], "seeds": [0, 1]}]}
+    plan = small_plan(budgets={**VALUES["budgets"], "longer": longer})
+    made: list[str] = []
+    train = module.train
+    monkeypatch.setattr(module, "train", lambda run, *rest: made.append(run.name) or train(run, *rest))
+    before = by_name(json.loads((copied / "quantization.json").read_bytes()))
+
+    table = reproduce(teacher, tiny, copied, real=crops, plan=plan, budget="longer").table
+    assert made == ["w8a8-main-synthetic-seed1"]
+    assert table["plan"]["budget"] == "longer"
+    assert {name: run for name, run in by_name(table).items() if name in before} == before
+    with pytest.raises(InputError, match=r"another plan: other budget \(longer, now short\)"):
+        reproduce(teacher, tiny, copied, real=crops)
+
+
 def test_other_test_images_of_the_same_comparisons_are_refused(
     copied: Path, teacher: Path, tiny: Path, crops: Path
 ) -> None:
