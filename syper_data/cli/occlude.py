@@ -29,8 +29,10 @@ import click
 def command(source: str, out: Path, quiet: bool, **options: object) -> None:
     """Write the images of SOURCE with something drawn over them, to a dataset folder.
 
-    SOURCE holds eye crops, or aligned faces for masks. Labels are kept, the column masked is added: syper-data
-    protocol make FOLDER --across masked compares occluded with clean images.
+    SOURCE holds eye crops, or aligned faces for masks. Labels are kept, the column masked is added. With --share
+    0.5 syper-data protocol make FOLDER --across masked compares occluded with clean images; with --share 1 a
+    protocol without --across compares occluded ones. Without --share the folder is for training: a photo's two
+    copies would be compared with each other.
     """
     from syper_data.imaging.columns import parse_columns
     from syper_data.recognition.occlusion.occlude import occlude
@@ -39,4 +41,10 @@ def command(source: str, out: Path, quiet: bool, **options: object) -> None:
     options["columns"] = parse_columns(options["columns"])  # type: ignore[arg-type]
     occlude(source, out, **options)  # type: ignore[arg-type]
     if not quiet:
-        click.echo(f"{out}: syper-data protocol make {out} --out PROTOCOL --across masked")
+        click.echo(f"{out}: {_next_step(out, options['share'])}")
+
+
+def _next_step(out: Path, share: object) -> str:
+    if share is None:
+        return "every image clean and occluded; for a protocol give --share"
+    return f"syper-data protocol make {out} --out PROTOCOL{'' if share in (0, 1) else ' --across masked'}"

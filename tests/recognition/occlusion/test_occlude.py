@@ -10,9 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
 from drawn_crops import png
 from small_recognizer_training import people
+from syper_data.cli.occlude import command
 from syper_data.errors import ConfigError, InputError, SyperError
 from syper_data.imaging.source import SourceImage, read_images
 from syper_data.protocols.making import make_protocol
@@ -83,6 +85,22 @@ def test_a_share_occludes_some_and_writes_each_once_and_a_protocol_compares_acro
     (fold,) = made.folds
     photos = [name.removesuffix("-occluded") for name in fold.images]
     assert len(set(photos)) == len(photos)
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        ([], "every image clean and occluded; for a protocol give --share"),
+        (["--share", "0.5"], "protocol make OUT --out PROTOCOL --across masked"),
+        (["--share", "1"], "protocol make OUT --out PROTOCOL"),
+    ],
+)
+def test_the_command_names_the_protocol_that_the_folder_is_good_for(
+    options: list[str], advice: str, source: Path, tmp_path: Path
+) -> None:
+    done = CliRunner().invoke(command, [str(source), str(tmp_path / "out"), *options])
+    assert done.exit_code == 0, done.output
+    assert done.output.rstrip().endswith(advice.replace("OUT", str(tmp_path / "out"), 1))
 
 
 def test_the_same_call_gives_the_same_bytes_and_is_not_repeated(source: Path, tmp_path: Path) -> None:
