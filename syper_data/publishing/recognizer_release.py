@@ -183,7 +183,7 @@ def _start(summary: Mapping[str, Any]) -> _Start | None:
 def _counted(run: ReleasedRecognizer, start: _Start | None) -> list[str]:
     """How much this very run learned from. The subjects of a distilled one may be synthetic, or none at all."""
     summary, distilled = run.file.summary, run.recipe.distill is not None
-    people = len(run.file.identities)
+    people: object = len(run.file.identities)
     if distilled or start is not None:
         people = summary.get("subjects", None if distilled else people)
     found = [] if people is None else [f"{people} {'subjects' if distilled else 'people'}"]

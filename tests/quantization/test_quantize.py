@@ -217,6 +217,18 @@ def test_a_loss_that_is_not_finite_is_one_error_and_costs_no_checkpoint(copied: 
     assert contents(copied) == before
 
 
+def test_finite_weights_that_give_no_vectors_are_no_snapshot(
+    teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = iter([0.9, math.nan])
+    monkeypatch.setattr(QuantizationRun, "agreement", lambda run: {"agreement": next(seen)})
+    out = tmp_path / "out"
+    with pytest.raises(SyperError, match=r"training diverged at step 4 \(agreement is nan\); .* is kept"):
+        again(teacher, out)
+    assert read_student(out / "student.syq").summary["steps"] == 2
+    assert [json.loads(line)["step"] for line in (out / "training.jsonl").read_text().splitlines()] == [2]
+
+
 def test_a_folder_in_use_is_refused(copied: Path, teacher: Path) -> None:
     with folder_lock(copied), pytest.raises(LockedError, match="another run"):
         again(teacher, copied)
