@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -184,7 +185,11 @@ class RunFolder(ABC, Generic[R]):
     def _snapshot(self, line: dict[str, Any]) -> None:
         if not self.run.finite():
             raise self._stopped(f"training diverged at {self.counter} {self.reached} (weights are not finite)")
-        line |= {k: round(v, self.digits) if isinstance(v, float) else v for k, v in self.looked_at().items()}
+        seen = self.looked_at()
+        for name, value in seen.items():
+            if isinstance(value, float) and not math.isfinite(value):  # finite weights may give what is not
+                raise self._stopped(f"training diverged at {self.counter} {self.reached} ({name} is {value})")
+        line |= {k: round(v, self.digits) if isinstance(v, float) else v for k, v in seen.items()}
         self._lines.append(json.dumps(line))
         buffer = io.BytesIO()  # torch.save itself hides a full disk behind a RuntimeError
         torch.save({**self.run.state(), **self.noted(), "seconds": line["seconds"]}, buffer)

@@ -10,6 +10,7 @@ from typing import Any
 
 import syper_data
 from syper_data.errors import ConfigError, InputError
+from syper_data.gan.bundled import bundled_by_digest as bundled_generator
 from syper_data.publishing.generator_card import SPECTRA
 from syper_data.publishing.release_parts import (
     EVALUATION,
@@ -138,9 +139,11 @@ def _card(run: ReleasedRecognizer, name: str, contents: Mapping[str, bytes], dig
             orientation=run.file.orientation,
             parameters=f"{parameters / 1e6:.2f} M",
             megabytes=f"{len(contents[WEIGHTS]) / 1e6:.1f}",
-            people=_people(run.file, start),
+            counted=_counted(run, start),
             file=run.file,
             start=start,
+            lessons=_lessons(run),
+            origins=" and ".join(w for w in ("teacher", "start") if run.file.summary.get(f"{w}_sha256")),
             command=_command(run, start),
             summary=run.file.summary,
             recipe=run.recipe,
@@ -177,17 +180,44 @@ def _start(summary: Mapping[str, Any]) -> _Start | None:
     return _Start(bundled.parent.name, sha256, bundled.parent.name, card_section(bundled.parent, "Terms"))
 
 
-def _people(file: RecognizerFile, start: _Start | None) -> object:
-    """How many people this very run was trained on."""
-    return file.summary.get("subjects", len(file.identities)) if start else len(file.identities)
+def _counted(run: ReleasedRecognizer, start: _Start | None) -> list[str]:
+    """How much this very run learned from. The subjects of a distilled one may be synthetic, or none at all."""
+    summary, distilled = run.file.summary, run.recipe.distill is not None
+    people: object = len(run.file.identities)
+    if distilled or start is not None:
+        people = summary.get("subjects", None if distilled else people)
+    found = [] if people is None else [f"{people} {'subjects' if distilled else 'people'}"]
+    found += [f"{summary[name]} {name}" for name in ("classes", "images") if name in summary]
+    return found or ["images that a generator made, each of them once"]
+
+
+_ORIGINS = {"teacher": bundled_by_digest, "generator": bundled_generator}
+
+
+def _given(summary: Mapping[str, Any], role: str) -> str:
+    """The option's word for a teacher or generator: a bundled one's name, or the role in capitals."""
+    sha256 = summary.get(f"{role}_sha256")
+    bundled = _ORIGINS[role](sha256) if isinstance(sha256, str) else None
+    return role.upper() if bundled is None else bundled.parent.name
+
+
+def _lessons(run: ReleasedRecognizer) -> list[tuple[str, str, object]]:
+    """(what, name, SHA-256) of the networks that a distilled recognizer learned from."""
+    summary = run.file.summary
+    roles = [role for role in _ORIGINS if summary.get(role) is not None] if run.recipe.distill else []
+    return [(role.capitalize(), str(summary[role]), summary.get(f"{role}_sha256")) for role in roles]
 
 
 def _command(run: ReleasedRecognizer, start: _Start | None) -> str:
-    """What makes the run again; words in capitals stand for what the records don't hold."""
+    """What makes the run again; words in capitals stand for files, whose names the records don't hold."""
     summary, distilled = run.file.summary, run.recipe.distill is not None
     words = ["syper-data", *(["distill", "--recipe"] if distilled else ["train-recognizer"]), RECIPE]
-    words += ["--generator", "GENERATOR"] if summary.get("kind") == "generator" else data_options(summary)
-    words += ["--teacher", "TEACHER"] if summary.get("teacher") is not None else []
+    words += (
+        ["--generator", _given(summary, "generator")]
+        if summary.get("kind") == "generator"
+        else data_options(summary)
+    )
+    words += ["--teacher", _given(summary, "teacher")] if summary.get("teacher") is not None else []
     if isinstance(summary.get("subjects_half"), int):
         words += ["--subjects-half", str(summary["subjects_half"])]
     if start is not None:

@@ -101,21 +101,23 @@ def parameter_count(config: BackboneConfig) -> int:
         return sum(p.numel() for p in build_backbone(config).parameters())
 
 
-def bytes_promised(parameters: int, bits: int) -> int:
-    """The largest size of a student file that is promised: 1.1 x parameters x bits / 8."""
-    return round(1.1 * parameters * bits / 8)
+def bytes_promised(student: Student) -> int:
+    """The largest size of a student file that is promised: 1.1 x parameters x bits / 8, bits being those of the
+    weights; a layer to which ``bits.other`` gives more or fewer counts with its own."""
+    bits, parameters = student.bits, parameter_count(student.config)
+    other = sum(layer.weight.numel() * (bits.of(name)[0] - bits.weights) for name, layer in student.layers())
+    return round(1.1 * (parameters * bits.weights + other) / 8)
 
 
 def _network(file: StudentFile) -> dict[str, Any]:
-    parameters = parameter_count(file.config)
     return {
         "student": file.name,
         "sha256": file.sha256,
         "weights": file.bits.weights,
         "activations": file.bits.activations,
-        "parameters": parameters,
+        "parameters": parameter_count(file.config),
         "multiply_accumulates": multiply_accumulates(file.network),
-        "bytes_promised": bytes_promised(parameters, file.bits.weights),
+        "bytes_promised": bytes_promised(file.network),
     }
 
 

@@ -156,7 +156,11 @@ def _open(
     assert recipe.distill is not None
     size = max(recipe.backbone.input_size, 0 if teacher is None else teacher.config.input_size)
     people = _People(file for file in (teacher, start) if file is not None)
-    origin = {"method": recipe.distill.method, "teacher": None if teacher is None else teacher.name}
+    origin = {
+        "method": recipe.distill.method,
+        "teacher": None if teacher is None else teacher.name,
+        "teacher_sha256": None if teacher is None else teacher.sha256,
+    }
     if recipe.distill.labelled:
         assert data is not None
         held_out = None if holdout is None else partial(is_held_out, share=holdout)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from syper_data.errors import ConfigError, DivergedError, InputError
 from syper_data.execution.team import Team
+from syper_data.quantization.bits import BitsConfig
 from syper_data.quantization.calibration import calibrate
 from syper_data.quantization.images import Feed, Pixels
 from syper_data.quantization.recipe import QuantizationRecipe
@@ -161,8 +162,12 @@ class QuantizationRun:
             nn.utils.clip_grads_with_norm_(parameters, self.recipe.optimiser.clip, norm)
         self.optimiser.step()
 
+    def _bits_of(self, step: int) -> BitsConfig:
+        """The bits of a step; the last step always has the recipe's, however short the run is."""
+        return self.recipe.bits if step + 1 >= self.steps else self.recipe.bits_at(step / self.steps)
+
     def _set_bits(self, *, fit: bool = True) -> None:
-        bits = self.recipe.bits_at(self.share)
+        bits = self._bits_of(self.step)
         if bits != self.student.bits:
             self.student.set_bits(bits, fit=fit)
 
@@ -197,8 +202,8 @@ class QuantizationRun:
         self.step = int(state["step"])
         self.student.load_state_dict(state["student"])
         self.optimiser.load_state_dict(state["optimiser"])
-        last = max(self.step - 1, 0) / self.steps  # the bits that the state had; the next step lowers them
-        self.student.set_bits(self.recipe.bits_at(last), fit=False)
+        last = max(self.step - 1, 0)  # the bits that the state had; the next step lowers them
+        self.student.set_bits(self._bits_of(last), fit=False)
 
 
 def _check_alike(teacher: RecognizerFile, start: RecognizerFile) -> None:

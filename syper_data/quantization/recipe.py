@@ -80,10 +80,10 @@ class QuantizationRecipe:
     """Everything that determines a quantization, apart from teacher and images.
 
     The length is ``steps`` of ``batch`` images, or ``epochs`` (as many images as the data have, each; a generator
-    has no end). ``stages`` lower the bits on the way: each holds until a share of the length, the last bits are
-    ``bits``. A generator's images are those of the seeds from ``seed_start`` on, at truncation ``psi``. The log
-    gets a line, and the run a checkpoint, every ``snapshot_steps``; ``validation_images`` are kept out of
-    training, and the log says how near the student is to the teacher on them.
+    has no end). ``stages`` lower the bits on the way: each holds until a share of the length, the last bits, at
+    least those of the last step, are ``bits``. A generator's images are those of the seeds from ``seed_start`` on,
+    at truncation ``psi``. The log gets a line, and the run a checkpoint, every ``snapshot_steps``;
+    ``validation_images`` are kept out of training; the log says how near student and teacher are on them.
     """
 
     name: str = "quantized"

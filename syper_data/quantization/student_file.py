@@ -43,7 +43,7 @@ from syper_data.quantization.student import Student
 from syper_data.recognition.backbones import build_backbone
 from syper_data.recognition.config import BackboneConfig
 from syper_data.recognition.embedder import NetworkEmbedder
-from syper_data.recognition.recognizer_file import ORIENTATIONS, SPECTRA, short_digest
+from syper_data.recognition.recognizer_file import NAME, ORIENTATIONS, SPECTRA, short_digest
 
 FORMAT_VERSION = 2
 _DIGEST_BYTES = {1: 32, FORMAT_VERSION: 6}
@@ -303,7 +303,7 @@ def _checked(file: TensorFile, path: Path) -> tuple[dict[str, Any], dict[str, Te
     if header.get("kind") != "student":
         what = "a recognizer file" if header.get("kind") == "recognizer" else "another kind of file"
         raise InputError(f"{path}: {what}, not a {_KIND} (syper-data quantize makes one)")
-    if header.get("format") not in _DIGEST_BYTES:
+    if header.get("format") not in list(_DIGEST_BYTES):
         raise InputError(
             f"{path}: format version {header.get('format')!r}, this toolkit reads 1 and {FORMAT_VERSION}"
         )
@@ -316,6 +316,8 @@ def _checked(file: TensorFile, path: Path) -> tuple[dict[str, Any], dict[str, Te
     for name, kinds in _FIELDS.items():
         if name not in header or not isinstance(header[name], kinds):
             raise InputError(f"{path}: the header's {name} is {header.get(name)!r}")
+    if not NAME.fullmatch(header["name"]):
+        raise InputError(f"{path}: the header's name is {header['name'][:100]!r}, no recognizer's")
     if header["spectrum"] not in (None, *SPECTRA) or header.get("orientation") not in ORIENTATIONS:
         raise InputError(f"{path}: the header names no known spectrum and orientation")
     for name, kind in _TYPES.items():

@@ -30,7 +30,7 @@ _KIND = "recognizer file"
 _CONVERT = "convert-recognizer"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _NUMBER = re.compile(r"0*([0-9]{1,9})(?:\.0)?")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,8 @@ def read_recognizer(path: str | Path) -> RecognizerFile:
     header = file.header
     if header.get("kind") != "recognizer":
         what = "a generator file, not a recognizer file" if "architecture" in header else "no recognizer file"
+        if header.get("kind") == "student":
+            what = "a student file; it was made of a recognizer file, which is wanted here"
         raise InputError(f"{path}: {what}")
     if header.get("format") != FORMAT_VERSION:
         raise InputError(f"{path}: format version {header.get('format')!r}, this toolkit reads {FORMAT_VERSION}")
@@ -170,7 +172,7 @@ def frozen_backbone(config: BackboneConfig, tensors: Mapping[str, Any]) -> Backb
 def _fault(header: Mapping[str, Any]) -> str | None:
     """What is wrong with a header's values, in a few words."""
     name = header.get("name")
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not NAME.fullmatch(name):
         return f"name is {name!r}: must be letters, digits, dots, dashes and underscores, at most 100"
     if header.get("spectrum") not in (None, *SPECTRA):
         return f"spectrum is {header.get('spectrum')!r}: must be vis, nir or null"

@@ -14,6 +14,7 @@ from syper_data.execution.run_files import read_log
 from syper_data.quantization.bench_model import bytes_promised, parameter_count
 from syper_data.quantization.quantize import quantize
 from syper_data.quantization.recipe import QuantizationRecipe
+from syper_data.quantization.student_file import read_student
 from syper_data.recognition.recognizer_file import RecognizerFile
 from syper_data.reproduction.materials import Images, Materials, MissingError
 from syper_data.reproduction.plan import SEEDS_APART, Budget, Cell
@@ -123,7 +124,7 @@ def train(run: Run, out: Path, report: Report) -> dict[str, Any]:
     student = quantize(teacher=run.teacher.path, recipe=run.recipe, out=folder, report=report, **source)
     last = json.loads(read_log(folder / "training.jsonl", "step", run.recipe.steps or 10**9)[-1])
     data = json.loads((folder / "data.json").read_text("utf-8"))
-    parameters, seen = parameter_count(run.teacher.config), last["step"] * run.recipe.batch
+    seen = last["step"] * run.recipe.batch
     return {
         "seconds": last["seconds"],
         "steps": last["step"],
@@ -133,9 +134,9 @@ def train(run: Run, out: Path, report: Report) -> dict[str, Any]:
         "least_agreement": last["least_agreement"],
         "data_sha256": data.get("sha256") or data["generator_sha256"],
         "student_bytes": student.stat().st_size,
-        "promised_bytes": bytes_promised(parameters, run.recipe.bits.weights),
+        "promised_bytes": bytes_promised(read_student(student).network),
         "teacher_bytes": run.teacher.path.stat().st_size,
-        "parameters": parameters,
+        "parameters": parameter_count(run.teacher.config),
     }
 
 

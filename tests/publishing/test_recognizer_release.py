@@ -16,6 +16,7 @@ from small_recognizer_training import RECIPE, people
 from small_recognizers import save_random_recognizer
 from syper_data.dataset.shards import file_sha256
 from syper_data.errors import InputError
+from syper_data.gan.bundled import find_generator
 from syper_data.imaging.source import SourceImage
 from syper_data.metrics.pairs import all_pairs
 from syper_data.publishing.release import release
@@ -27,6 +28,7 @@ from syper_data.recognition.evaluation import evaluation_set, percent, write_eva
 from syper_data.recognition.recognizer_file import read_recognizer
 from syper_data.recognition.training import train_recognizer
 
+BUNDLED = ((find_recognizer, "periocular-mfn-nir-v3"), (find_generator, "syper-nir-128-v1"))
 FILES = {"recognizer.safetensors", "recipe.yaml", "training.jsonl", "CARD.md"}
 
 
@@ -100,6 +102,28 @@ def test_a_distilled_recognizers_card_has_the_command_that_makes_it(tmp_path: Pa
     card = (release(tmp_path / "run", tmp_path / "kt", unevaluated=True).path / "CARD.md").read_text()
     command = "distill --recipe recipe.yaml --data CROPS --teacher TEACHER --start START --out RUN"
     assert f"\n    syper-data {command}\n" in card
+    assert f"| Teacher | `teacher`, SHA-256 `{file_sha256(teacher)}` |" in card
+
+
+def test_a_distilled_recognizers_card_names_bundled_networks_and_counts_no_people_of_the_teachers(
+    tmp_path: Path,
+) -> None:
+    recipe = replace(RECIPE, steps=1, validation_images=10, distill=DistillConfig("kt"))
+    teacher, generator = (find(name) for find, name in BUNDLED)
+    distill(teacher=teacher, generator=generator, recipe=recipe, out=tmp_path / "run")
+    card = (release(tmp_path / "run", tmp_path / "kt", unevaluated=True).path / "CARD.md").read_text()
+    (_, known), (_, made) = BUNDLED
+    assert (
+        f"\n    syper-data distill --recipe recipe.yaml --generator {made} --teacher {known} --out RUN\n" in card
+    )
+    assert f"| Teacher | `{known}`, SHA-256 `{file_sha256(teacher)}` |" in card
+    assert "\nimages that a generator made, each of them once.\n" in card
+    assert (
+        f" whom its teacher knew or its real images name, {len(read_recognizer(teacher).identities)} in all"
+        in card
+    )
+    assert "| Method | `kt` of `syper-data distill` |" in card
+    assert "| Loss |" not in card
 
 
 def test_a_card_says_which_options_chose_what_was_read(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from small_recognizers import SMALL
 from small_students import small_student
 from syper_data.errors import ConfigError, InputError, MissingExtraError, UsageError
 from syper_data.quantization import bench_model as module
-from syper_data.quantization.bench_model import bench_model, multiply_accumulates
-from syper_data.quantization.bits import BitsConfig
+from syper_data.quantization.bench_model import bench_model, bytes_promised, multiply_accumulates
+from syper_data.quantization.bits import BitsConfig, LayerBits
 from syper_data.quantization.onnx_export import export_onnx
 from syper_data.quantization.runtimes import open_runtime
 from syper_data.quantization.student_file import write_student
@@ -38,6 +38,15 @@ def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
         summary={},
     )
     return path
+
+
+def test_the_promised_size_counts_a_layer_with_the_bits_of_its_own() -> None:
+    plain = small_student(BitsConfig(4, 4))
+    mixed = small_student(BitsConfig(4, 4, other=(LayerBits("conv_5.*", 8), LayerBits("conv_6_sep.*", 2))))
+    sizes = {name: layer.weight.numel() for name, layer in mixed.layers()}
+    assert bytes_promised(plain) == round(1.1 * 977_024 * 4 / 8)
+    more, fewer = (sum(n for name, n in sizes.items() if name.startswith(w)) for w in ("conv_5.", "conv_6_sep."))
+    assert bytes_promised(mixed) == round(1.1 * (977_024 * 4 + 4 * more - 2 * fewer) / 8)
 
 
 def test_it_measures_every_runtime_and_says_what_the_network_is(student: Path, tmp_path: Path) -> None:

@@ -143,6 +143,21 @@ def test_bits_that_fall_on_the_way_and_observed_ranges_resume_to_the_same_bits_o
     assert [(line["weights"], line["activations"]) for line in lines] == [(8, 8), (4, 4)]
 
 
+@pytest.mark.parametrize(("steps", "until"), [(1, 0.5), (3, 1.0)], ids=["one step", "stages to the end"])
+def test_the_last_step_has_the_recipes_bits_however_short_the_run_is(
+    teacher: Path, tmp_path: Path, steps: int, until: float
+) -> None:
+    recipe = replace(RECIPE, steps=steps, snapshot_steps=1, stages=(BitStage(until, 8),))
+    assert read_student(again(teacher, tmp_path / "out", recipe=recipe)).bits == RECIPE.bits
+    lines = (tmp_path / "out" / "training.jsonl").read_text().splitlines()
+    assert [json.loads(line)["weights"] for line in lines] == [8] * (steps - 1) + [4]
+
+
+def test_a_student_as_teacher_is_refused_with_what_it_is(finished: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a student file; it was made of a recognizer file, which is wanted here"):
+        again(finished / "student.syq", tmp_path / "out")
+
+
 def test_a_finished_run_is_left_as_it_is(copied: Path, teacher: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = contents(copied)
     stop_after(monkeypatch, QuantizationRun, 4)
@@ -200,6 +215,18 @@ def test_a_loss_that_is_not_finite_is_one_error_and_costs_no_checkpoint(copied: 
     assert str(caught.value).endswith("checkpoint.pt is kept; lower optimiser.lr")
     assert caught.value.exit_code == 1
     assert contents(copied) == before
+
+
+def test_finite_weights_that_give_no_vectors_are_no_snapshot(
+    teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = iter([0.9, math.nan])
+    monkeypatch.setattr(QuantizationRun, "agreement", lambda run: {"agreement": next(seen)})
+    out = tmp_path / "out"
+    with pytest.raises(SyperError, match=r"training diverged at step 4 \(agreement is nan\); .* is kept"):
+        again(teacher, out)
+    assert read_student(out / "student.syq").summary["steps"] == 2
+    assert [json.loads(line)["step"] for line in (out / "training.jsonl").read_text().splitlines()] == [2]
 
 
 def test_a_folder_in_use_is_refused(copied: Path, teacher: Path) -> None:

@@ -221,6 +221,8 @@ CHANGES: dict[str, tuple[Any, str]] = {
     "whole digests": (lambda h, t: t.update(identities=torch.zeros(3, 32).byte()), "identities is [3, 32]"),
     "kind": (lambda h, t: h.update(kind="recognizer"), "a recognizer file, not a student file"),
     "spectrum": (lambda h, t: h.update(spectrum="uv"), "names no known spectrum"),
+    "format of lists": (lambda h, t: h.update(format=[1]), r"format version [1], this toolkit reads 1 and 2"),
+    "name of two lines": (lambda h, t: h.update(name="a\nb"), r"the header's name is 'a\nb', no recognizer's"),
     "no name": (lambda h, t: h.pop("name"), "the header's name is None"),
 }
 

@@ -19,7 +19,7 @@ from syper_data.dataset.shards import ROW_GROUP, open_writer
 from syper_data.errors import InputError, OutputError, naming_options
 from syper_data.gan.config import check_number, check_whole
 from syper_data.imaging.codec import encode
-from syper_data.imaging.source import METADATA_COLUMNS, ImageSource, SourceImage, read_images
+from syper_data.imaging.source import KEY_COLUMNS, METADATA_COLUMNS, ImageSource, SourceImage, read_images
 from syper_data.imaging.subjects import by_folder
 from syper_data.recognition.occlusion.config import EYE_KINDS, OcclusionConfig
 from syper_data.recognition.occlusion.image import occlude_image
@@ -32,6 +32,7 @@ _TEXTS = tuple(METADATA_COLUMNS)
 _FEATURES: dict[str, Any] = {
     "image": {"_type": "Image"},
     **{name: {"dtype": "string", "_type": "Value"} for name in _TEXTS},
+    **{name: {"dtype": "int64", "_type": "Value"} for name in KEY_COLUMNS},
     "masked": {"dtype": "bool", "_type": "Value"},
     "occlusions": {"dtype": "string", "_type": "Value"},
 }
@@ -39,6 +40,7 @@ _SCHEMA = pa.schema(
     [
         ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
         *((name, pa.string()) for name in _TEXTS),
+        *((name, pa.int64()) for name in KEY_COLUMNS),
         ("masked", pa.bool_()),
         ("occlusions", pa.string()),
     ],
@@ -78,6 +80,8 @@ def occlude(
             check_number("share", share, 0, 1)
     config = OcclusionConfig(kinds, 1.0 if share is None else share, most)
     opened = ImageSource.open(source, columns)
+    if not len(opened):
+        raise InputError(f"{source}: holds no images")
     plan = {
         "kinds": list(config.kinds),
         "most": most,
@@ -122,7 +126,7 @@ def _rows(
         right = image.side == "image_right"  # occlusions are drawn in canonical orientation
         pixels = np.ascontiguousarray(image.pixels[:, ::-1]) if right else image.pixels
         over, kinds = occlude_image(pixels, config, (seed, number))
-        labels = {name: getattr(image, name) for name in _TEXTS}
+        labels = {name: getattr(image, name) for name in (*_TEXTS, *KEY_COLUMNS)}
         if twice:
             yield _row(image.pixels, labels, number, ())
         if not twice or kinds:

@@ -57,6 +57,14 @@ def test_every_image_stands_there_clean_and_occluded_with_its_labels(source: Pat
     assert len({image.source_id for image in found}) == len(found)
 
 
+def test_generated_eyes_keep_their_seeds_and_classes(tmp_path: Path) -> None:
+    eyes = [png(image.pixels) for image in people(1)]
+    rows = [{"image": {"bytes": eye}, "seed": 2**32 - 1 - i, "label": i} for i, eye in enumerate(eyes)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "eyes.parquet")
+    found = read_images(occlude(tmp_path / "eyes.parquet", tmp_path / "out", share=0.5))
+    assert [(image.seed, image.label) for image in found] == [(row["seed"], row["label"]) for row in rows]
+
+
 def test_a_right_eye_is_drawn_over_as_its_mirror_image(tmp_path: Path) -> None:
     left = people(1, samples=1)[0]
     right = SourceImage(left.pixels[:, ::-1].copy(), "there", subject="a", side="image_right", sample="0")
@@ -116,12 +124,14 @@ def test_the_same_call_gives_the_same_bytes_and_is_not_repeated(source: Path, tm
 
 def test_mistakes_are_one_line_and_write_nothing(source: Path, tmp_path: Path) -> None:
     flat = write(tmp_path / "flat.parquet", [SourceImage(np.zeros((8, 9, 3), np.uint8), "", subject="a")])
+    pq.write_table(pq.read_table(source).slice(0, 0), tmp_path / "none.parquet")
     wrong: list[tuple[Path, dict[str, Any], type[SyperError], str]] = [
         (source, {"kinds": ("scarf",)}, ConfigError, "names 'scarf'"),
         (source, {"share": 1.5}, ConfigError, r"--share is 1\.5"),
         (source, {"seed": -1}, ConfigError, "--seed is -1"),
         (source, {"most": 0}, ConfigError, "most is 0"),
         (flat, {}, InputError, "flat.parquet, row 0: 9x8 pixels, a crop is square"),
+        (tmp_path / "none.parquet", {}, InputError, "none.parquet: holds no images"),
         (tmp_path / "no", {}, InputError, "no such file or folder"),
     ]
     for given, options, kind, message in wrong:
