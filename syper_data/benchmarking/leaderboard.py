@@ -142,6 +142,15 @@ def entries_of(results: Mapping[str, Any]) -> list[Entry]:
     return found
 
 
+def entries_in(folder: Path) -> list[Entry]:
+    """The entries of the benchmark in ``folder``.
+
+    Raises:
+        InputError: it holds none, or damaged ones, or a model was trained on the people it was tested on.
+    """
+    return _entries(folder, read_results(folder))
+
+
 def _entries(where: Path, results: Mapping[str, Any]) -> list[Entry]:
     try:
         return entries_of(results)

@@ -10,7 +10,11 @@ import click
 @click.command(short_help="Make a release of a training run: weights, records, card.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
-@click.option("--evaluation", type=click.Path(path_type=Path), help="evaluation.json of this very network.")
+@click.option(
+    "--evaluation",
+    type=click.Path(path_type=Path),
+    help="evaluation.json of this very network; a student's benchmark folder.",
+)
 @click.option("--unevaluated", is_flag=True, help="Release without an evaluation; the card says so.")
 @click.option("--terms", metavar="TEXT|FILE", help="Terms of use for the card (Markdown).")
 @click.option("--faults", metavar="TEXT|FILE", help="Known faults for the card (Markdown).")
@@ -25,7 +29,7 @@ def command(
     quiet: bool,
 ) -> None:
     """Write the release folder OUT (generator/NAME, recognizer/NAME) of the training run RUN: weights, recipe,
-    log, evaluation, card, and a generator's contact sheet.
+    log, evaluation, card, and a generator's contact sheet. RUN may be one of quantize, too.
 
     An existing folder is never changed: a better network is another release, such as NAME-v2.
     """

@@ -147,7 +147,7 @@ def _card(run: ReleasedRecognizer, name: str, contents: Mapping[str, bytes], dig
             command=_command(run, start),
             summary=run.file.summary,
             recipe=run.recipe,
-            minutes=_minutes(run.log[-1]),
+            minutes=minutes(run.log[-1]),
             last=run.log[-1],
             toolkit=f"syper-data {syper_data.__version__}",
             evaluation=run.evaluation,
@@ -194,9 +194,8 @@ def _counted(run: ReleasedRecognizer, start: _Start | None) -> list[str]:
 _ORIGINS = {"teacher": bundled_by_digest, "generator": bundled_generator}
 
 
-def _given(summary: Mapping[str, Any], role: str) -> str:
+def bundled_or(role: str, sha256: object) -> str:
     """The option's word for a teacher or generator: a bundled one's name, or the role in capitals."""
-    sha256 = summary.get(f"{role}_sha256")
     bundled = _ORIGINS[role](sha256) if isinstance(sha256, str) else None
     return role.upper() if bundled is None else bundled.parent.name
 
@@ -213,11 +212,15 @@ def _command(run: ReleasedRecognizer, start: _Start | None) -> str:
     summary, distilled = run.file.summary, run.recipe.distill is not None
     words = ["syper-data", *(["distill", "--recipe"] if distilled else ["train-recognizer"]), RECIPE]
     words += (
-        ["--generator", _given(summary, "generator")]
+        ["--generator", bundled_or("generator", summary.get("generator_sha256"))]
         if summary.get("kind") == "generator"
         else data_options(summary)
     )
-    words += ["--teacher", _given(summary, "teacher")] if summary.get("teacher") is not None else []
+    words += (
+        ["--teacher", bundled_or("teacher", summary.get("teacher_sha256"))]
+        if summary.get("teacher") is not None
+        else []
+    )
     if isinstance(summary.get("subjects_half"), int):
         words += ["--subjects-half", str(summary["subjects_half"])]
     if start is not None:
@@ -225,7 +228,7 @@ def _command(run: ReleasedRecognizer, start: _Start | None) -> str:
     return one_line([*words, "--out", "RUN"])
 
 
-def _minutes(line: Mapping[str, Any]) -> str:
+def minutes(line: Mapping[str, Any]) -> str:
     """Minutes of training by the last line of the log, whose seconds go on when a run is resumed."""
     seconds = line.get("seconds")
     return f"{seconds / 60:.0f}" if isinstance(seconds, int | float) and seconds >= 60 else ""

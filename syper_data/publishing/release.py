@@ -24,6 +24,8 @@ from syper_data.publishing.release_parts import (
     text_option,
     write_release,
 )
+from syper_data.publishing.student_release import release_student
+from syper_data.quantization.quantize import STUDENT
 from syper_data.recognition.bundled import WEIGHTS as RECOGNIZER
 from syper_data.rendering.sheet import contact_sheet, encode_sheet
 
@@ -47,7 +49,8 @@ def release(
     """Write the release folder ``out`` of the training run in the folder ``run``.
 
     ``evaluation`` is the ``evaluation.json`` of :func:`syper_data.evaluate` on this very generator, or of
-    :func:`syper_data.evaluate_recognizer` on this very recognizer (checked by its SHA-256);
+    :func:`syper_data.evaluate_recognizer` on this very recognizer, or the folder of a benchmark of this very
+    student (checked by its SHA-256);
     ``unevaluated`` goes without and says so on the card. ``terms`` and
     ``faults`` are Markdown, as a text or the path of a file. The folder holds the weights, the
     recipe, the training log, the evaluation, a filled ``CARD.md`` and, for a generator, a contact sheet of
@@ -69,6 +72,8 @@ def release(
         raise InputError(f"{folder}: no such folder; give the folder of a training run")
     if (folder / RECOGNIZER).is_file() and not (folder / WEIGHTS).is_file():
         return release_recognizer(folder, out, evaluation=evaluation, terms=terms, faults=faults)
+    if (folder / STUDENT).is_file() and not (folder / WEIGHTS).is_file():
+        return release_student(folder, out, evaluation=evaluation, terms=terms, faults=faults)
     for name in (WEIGHTS, RECIPE, LOG):
         if not (folder / name).is_file():
             raise InputError(f"{folder}: holds no {name}, so it is no training run that wrote a generator")
