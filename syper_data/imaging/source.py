@@ -122,7 +122,7 @@ class ImageSource:
             return cls._tables(given, path, columns, found)
         if not pictures:
             raise InputError(f"{path}: holds neither images nor Parquet files")
-        return cls(given, path, {}, pictures, ())
+        return cls(given, path, dict(columns or {}), pictures, ())
 
     @classmethod
     def _tables(
@@ -280,7 +280,10 @@ def _entry(values: Mapping[str, Any], present: Mapping[str, str], part: TablePar
         if not isinstance(data, bytes):
             raise InputError(f"{where}: the image column holds no bytes")
         if meta.get("side") not in (None, *SIDES):
-            raise InputError(f"{where}: side is {meta['side']!r}: must be {' or '.join(SIDES)}")
+            raise InputError(
+                f"{where}: side is {meta['side']!r}: must be {' or '.join(SIDES)}; or leave the column unread, "
+                "--columns side="
+            )
         pixels = decode_rgb(data, where)
     except InputError as error:
         kept = {k: meta.get(k) for k in ("subject", "side", "sample")}
