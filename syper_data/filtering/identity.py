@@ -343,7 +343,8 @@ def summary(overlap: dict[str, Any]) -> list[str]:
     """What the figures say, one sentence or two each, fit for a card: no name of a person or a file."""
     real, names = overlap["reference"], " and ".join(n["name"] for n in overlap["networks"])
     of = "" if real["people"] is None else f" of {real['people']:,} people"
-    lines = [f"Every image was searched among {real['images']:,} real images{of}, with the recognizer {names}."]
+    which = "recognizer" if len(overlap["networks"]) == 1 else "recognizers"
+    lines = [f"Every image was searched among {real['images']:,} real images{of}, with the {which} {names}."]
     found = overlap["excess"]
     if found is not None:
         flagged, expected, excess = found["flagged"], found["expected"], found["excess"]

@@ -7,14 +7,14 @@ different bits, so they are independent of each other.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from syper_data.errors import InputError, UsageError
 from syper_data.imaging.holdout import T
-from syper_data.imaging.source import SIDES, Entry, ImageSource, Labels, SourceImage
+from syper_data.imaging.source import SIDES, Entry, ImageSource, Labels, SourceImage, read_images
 
 HALVES = (0, 1)
 Named = TypeVar("Named", SourceImage, Labels, Entry)
@@ -94,6 +94,12 @@ def by_folder(images: Iterable[Named]) -> Iterator[Named]:
             side = next((folder for folder in folders[1:] if folder in SIDES), image.side)
             image = replace(image, subject=folders[0], side=side)
         yield image
+
+
+def read_people(path: str | Path, columns: Mapping[str, str] | None = None) -> Iterator[SourceImage]:
+    """:func:`read_images`; a folder of pictures names the subjects by its folders."""
+    images = read_images(path, columns)
+    return by_folder(images) if ImageSource.open(path, columns).pictures else images
 
 
 def names_by_folder(source: ImageSource) -> bool:

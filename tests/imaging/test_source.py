@@ -87,6 +87,13 @@ def test_a_pair_without_our_name_is_refused(pair: str) -> None:
         parse_columns([pair])
 
 
+def test_a_column_that_is_not_ours_is_refused_and_not_passed_over() -> None:
+    with pytest.raises(UsageError, match=r"subjects=person: 'subjects' is no column .*did you mean subject\?"):
+        parse_columns(["subjects=person"])
+    with pytest.raises(UsageError, match="must be one of image, subject, side, spectrum, sample, source_id, seed"):
+        parse_columns(["x=y"])
+
+
 @pytest.mark.parametrize("image_format", ["png", "jpeg", "webp"])
 def test_encoding_is_deterministic_and_only_png_is_lossless(image_format: str) -> None:
     pixels = decode(png(4, 24), "RGB", "x")
