@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -208,19 +208,29 @@ def _named(found: Rows, rows: Rows) -> Rows:
     return np.where(found < 0, -1, rows[found])
 
 
-def _check_calibration(calibration: EmbeddingSet, reference: EmbeddingSet) -> None:
-    unknown = calibration.subjects.index(None) if None in calibration.subjects else None
-    if unknown is not None:
+def refuse_unnamed(calibration: Sequence[str | None], name: Callable[[int], str]) -> None:
+    """Raise :class:`InputError` where a calibration image, called ``name(row)``, is of nobody known."""
+    if None in calibration:
         raise InputError(
-            f"calibration row {unknown} ({calibration.source_ids[unknown]}) has no subject: who is in it must be "
-            "known, since people are counted, not images; name the column with --columns subject=NAME"
+            f"calibration {name(calibration.index(None))} has no subject: who is in it must be known, since "
+            "people are counted, not images; name the column with --columns subject=NAME, or give every "
+            "person a folder of their own"
         )
-    shared = sorted(set(calibration.subjects) & set(reference.subjects) - {None}, key=str)
+
+
+def refuse_shared(calibration: Sequence[str | None], reference: Sequence[str | None]) -> None:
+    """Raise :class:`InputError` where somebody is in both sets."""
+    shared = sorted(set(calibration) & set(reference) - {None}, key=str)
     if shared:
         raise InputError(
             f"{len(shared)} calibration subjects are in the reference (such as {shared[0]}): the calibration must "
             "be of other people"
         )
+
+
+def _check_calibration(calibration: EmbeddingSet, reference: EmbeddingSet) -> None:
+    refuse_unnamed(calibration.subjects, lambda row: f"row {row} ({calibration.source_ids[row]})")
+    refuse_shared(calibration.subjects, reference.subjects)
     known = {d for d in reference.digests if d is not None}
     same = [i for i, d in enumerate(calibration.digests) if d in known]
     if same:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -164,6 +165,13 @@ def _thresholds(
         scored = score_source(source, measures, workers=workers, report=report)
         return calibrate(scored.scores, measures, scored.crops, settings.false_rejection_rate), "reference"
     found = Thresholds.read(bundled)
+    fits = settings.false_rejection_rate == found.rate and {m.name for m in measures.measures} == set(found.limits)
+    if source is not None and not fits:
+        raise InputError(
+            f"{settings.reference}: {len(source)} crops are too few for quality thresholds at a false-rejection "
+            f"rate of {settings.false_rejection_rate:g}, and the bundled ones don't fit these options; give "
+            f"{math.ceil(1 / settings.false_rejection_rate)} or more, or --quality-thresholds FILE"
+        )
     if settings.false_rejection_rate != found.rate:
         raise InputError(
             f"{bundled.name}: the bundled quality thresholds are for a false-rejection rate of {found.rate:g}; "

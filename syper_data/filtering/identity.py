@@ -15,7 +15,7 @@ import pyarrow as pa
 from syper_data.dataset.directory import DatasetDirectory
 from syper_data.dataset.shards import file_sha256
 from syper_data.errors import InputError, UsageError
-from syper_data.filtering.auditor import Auditor
+from syper_data.filtering.auditor import Auditor, refuse_shared, refuse_unnamed
 from syper_data.filtering.embedding_set import EmbeddingSet
 from syper_data.filtering.membership import Membership, membership
 from syper_data.filtering.overlap import audit_overlap, refuse_seen, split_reference
@@ -24,7 +24,8 @@ from syper_data.filtering.scoring import CACHE, Report
 from syper_data.filtering.settings import FilterSettings
 from syper_data.filtering.threshold import DISJOINT, LEFT_OUT, require_people, require_split
 from syper_data.filtering.typicality import Typicality, typicality
-from syper_data.imaging.source import ImageSource, SourceImage, canonical
+from syper_data.imaging.source import ImageSource, Labels, SourceImage, canonical
+from syper_data.imaging.subjects import by_folder, named_entries, names_by_folder
 from syper_data.recognition.bundled import (
     bundled_recognizers,
     default_auditors,
@@ -85,21 +86,29 @@ class People:
 
     @property
     def labelled(self) -> bool:
-        """Whether a column names the people."""
-        return self.source is not None and any(self._column in part.names for part in self.source.tables)
+        """Whether a column names the people, or the folders do."""
+        return self.source is not None and (
+            self.named_by_folder or any(self._column in part.names for part in self.source.tables)
+        )
+
+    @property
+    def named_by_folder(self) -> bool:
+        """Whether it is pictures in folders, one folder a person."""
+        return self.source is not None and names_by_folder(self.source)
 
     def subjects(self) -> list[str | None]:
         """Who is in each image; None where it names nobody."""
         if self.source is None:
             return [name for part in Embeddings.blocks(self.given) for name in part.table["subject"].to_pylist()]
-        found: list[str | None] = []
-        for part in self.source.tables:
-            if self._column in part.names:
-                rows = part.read([self._column], 0, part.rows)
-                found += [None if row[self._column] is None else str(row[self._column]) for row in rows]
-            else:
-                found += [None] * part.rows
-        return found or [None]
+        return [image.subject for image in self._labels()]
+
+    def name(self, row: int) -> str:
+        """What the source calls an image."""
+        return f"row {row}" if self.source is None else f"row {row} ({self._labels()[row].source_id})"
+
+    def _labels(self) -> list[Labels]:
+        assert self.source is not None
+        return list(by_folder(self.source.labels())) if self.named_by_folder else self.source.labels()
 
     @property
     def _column(self) -> str:
@@ -220,8 +229,9 @@ def _check_people(people: Sequence[People], networks: Sequence[Path], settings: 
     reference, calibration = subjects["reference"], subjects.get("calibration")
     parts = _parts(reference, files, settings.allow_seen_identities) if several else []
     if calibration is not None:
-        if None not in calibration:
-            require_people(len(set(calibration)), DISJOINT, settings.fpir)
+        refuse_unnamed(calibration, people[-1].name)
+        require_people(len(set(calibration)), DISJOINT, settings.fpir)
+        refuse_shared(calibration, reference)
     elif len(parts) > 1:
         require_split(parts, settings.fpir)
     elif None not in reference:
@@ -280,7 +290,7 @@ def _embed_with(embedder: Embedder) -> Callable[[list[Any]], Any]:
 
 def _images_of(source: ImageSource) -> Callable[[Sequence[int]], list[Any]]:
     def images(rows: Sequence[int]) -> list[Any]:
-        found = [next(source.read(int(row), int(row) + 1)) for row in rows]
+        found = [next(named_entries(source, int(row), int(row) + 1)) for row in rows]
         return [canonical(entry) for entry in found if isinstance(entry, SourceImage)]
 
     return images
@@ -333,7 +343,8 @@ def summary(overlap: dict[str, Any]) -> list[str]:
     """What the figures say, one sentence or two each, fit for a card: no name of a person or a file."""
     real, names = overlap["reference"], " and ".join(n["name"] for n in overlap["networks"])
     of = "" if real["people"] is None else f" of {real['people']:,} people"
-    lines = [f"Every image was searched among {real['images']:,} real images{of}, with the recognizer {names}."]
+    which = "recognizer" if len(overlap["networks"]) == 1 else "recognizers"
+    lines = [f"Every image was searched among {real['images']:,} real images{of}, with the {which} {names}."]
     found = overlap["excess"]
     if found is not None:
         flagged, expected, excess = found["flagged"], found["expected"], found["excess"]

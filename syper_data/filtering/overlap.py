@@ -212,5 +212,6 @@ def refuse_seen(role: str, subjects: Iterable[str | None], name: str, identities
     if seen:
         raise InputError(
             f"{len(seen)} of the {role} subjects (such as {seen[0]}) were in the training of {name}: its "
-            "similarities for them are no measure for others; take another network or other people"
+            "similarities for them are no measure for others; take another network or other people, or, where "
+            "they only share these ids, --allow-seen-identities"
         )

@@ -28,6 +28,7 @@ from syper_data.execution import open_pool
 from syper_data.filtering.quality.measures import MeasureSet, columns_of
 from syper_data.imaging.codec import decode
 from syper_data.imaging.source import ImageSource, Unreadable, canonical
+from syper_data.imaging.subjects import named_entries
 
 CACHE = ".filter"
 
@@ -164,7 +165,7 @@ def score_range(setup: Mapping[str, Any]) -> Callable[[dict[str, Any], Progress]
 
     def handle(task: dict[str, Any], progress: Progress) -> dict[str, Any]:
         rows, digests = [], []
-        for entry in source.read(task["start"], task["stop"]):
+        for entry in named_entries(source, task["start"], task["stop"]):
             if isinstance(entry, Unreadable):
                 raise InputError(entry.reason)
             pixels = canonical(entry)

@@ -22,7 +22,9 @@ from syper_data.imaging.codec import decode_rgb
 from syper_data.imaging.hub_source import HUB, download_hub_dataset
 from syper_data.imaging.tables import ArrowPart, ParquetPart, TablePart
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (
+    ".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".jp2", ".pgm", ".ppm"
+)  # fmt: skip
 METADATA_COLUMNS = ("subject", "side", "spectrum", "sample", "source_id")
 KEY_COLUMNS = ("seed", "label")
 MASKED = "masked"  # whether something hides a part of the eye or face; ``occlude`` writes it
@@ -114,7 +116,7 @@ class ImageSource:
         if saved:
             return cls._tables(given, path, columns, saved)
         root = path / "data" if (path / "manifest.json").is_file() else path
-        files = sorted(p for p in root.rglob("*") if p.is_file() and not p.name.startswith("."))
+        files = sorted(p for p in root.rglob("*") if not p.is_dir() and not p.name.startswith("."))
         tables = [p for p in files if p.suffix == ".parquet"]
         pictures = tuple(p for p in files if p.suffix.lower() in IMAGE_SUFFIXES)
         if tables:
@@ -122,7 +124,7 @@ class ImageSource:
             return cls._tables(given, path, columns, found)
         if not pictures:
             raise InputError(f"{path}: holds neither images nor Parquet files")
-        return cls(given, path, {}, pictures, ())
+        return cls(given, path, dict(columns or {}), pictures, ())
 
     @classmethod
     def _tables(
@@ -151,7 +153,7 @@ class ImageSource:
 
     def listing_sha256(self) -> str:
         """A digest of names and sizes (of tables also the row counts): has the source changed?"""
-        lines = [f"{p.relative_to(self.root)}\t{p.stat().st_size}" for p in self.pictures]
+        lines = [f"{p.relative_to(self.root)}\t{p.stat().st_size if p.exists() else 0}" for p in self.pictures]
         lines += [f"{t.name}\t{t.bytes}\t{t.rows}" for t in self.tables]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
@@ -184,7 +186,7 @@ class ImageSource:
         image = present.pop("image", None)
         found = []
         for row, values in enumerate(part.labels(sorted(set(present.values())), image)):
-            meta = _metadata(values, present)
+            meta = _metadata(values, present, part)
             source_id = meta.pop("source_id", None) or f"{part.name}#{row}"
             meta |= {ours: _whole(values[present[ours]]) for ours in KEY_COLUMNS if ours in present}
             name = None if image is None else values[image]
@@ -269,7 +271,7 @@ def canonical(image: SourceImage) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 def _entry(values: Mapping[str, Any], present: Mapping[str, str], part: TablePart, row: int) -> Entry:
     where = f"{part.where}, row {row}"
-    meta = _metadata(values, present)
+    meta = _metadata(values, present, part)
     source_id = meta.pop("source_id", None) or f"{part.name}#{row}"
     cell = values[present["image"]]
     name = cell.get("path") if isinstance(cell, dict) else None
@@ -280,7 +282,10 @@ def _entry(values: Mapping[str, Any], present: Mapping[str, str], part: TablePar
         if not isinstance(data, bytes):
             raise InputError(f"{where}: the image column holds no bytes")
         if meta.get("side") not in (None, *SIDES):
-            raise InputError(f"{where}: side is {meta['side']!r}: must be {' or '.join(SIDES)}")
+            raise InputError(
+                f"{where}: side is {meta['side']!r}: must be {' or '.join(SIDES)}; or leave the column unread, "
+                "--columns side="
+            )
         pixels = decode_rgb(data, where)
     except InputError as error:
         kept = {k: meta.get(k) for k in ("subject", "side", "sample")}
@@ -289,12 +294,19 @@ def _entry(values: Mapping[str, Any], present: Mapping[str, str], part: TablePar
     return SourceImage(pixels, where, source_id=source_id, name=name, **meta)
 
 
-def _metadata(values: Mapping[str, Any], present: Mapping[str, str]) -> dict[str, Any]:
+def _metadata(values: Mapping[str, Any], present: Mapping[str, str], part: TablePart) -> dict[str, Any]:
     return {
-        ours: None if values[present[ours]] is None else str(values[present[ours]])
+        ours: _text(values[present[ours]], part.classes.get(present[ours], ()))
         for ours in METADATA_COLUMNS
         if ours in present
     }
+
+
+def _text(value: object, classes: Sequence[str]) -> str | None:
+    """A label's text: of a class's number its name, of datasets' -1 (no label) none."""
+    if classes and isinstance(value, int):
+        return None if value == -1 else classes[value] if 0 <= value < len(classes) else str(value)
+    return None if value is None else str(value)
 
 
 def _linked(path: object) -> bytes | None:

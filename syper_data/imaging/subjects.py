@@ -7,17 +7,17 @@ different bits, so they are independent of each other.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from syper_data.errors import InputError, UsageError
 from syper_data.imaging.holdout import T
-from syper_data.imaging.source import SIDES, Labels, SourceImage
+from syper_data.imaging.source import SIDES, Entry, ImageSource, Labels, SourceImage, read_images
 
 HALVES = (0, 1)
-Named = TypeVar("Named", SourceImage, Labels)
+Named = TypeVar("Named", SourceImage, Labels, Entry)
 
 _MOST_SHOWN = 60  # characters of a line in a message
 
@@ -94,6 +94,30 @@ def by_folder(images: Iterable[Named]) -> Iterator[Named]:
             side = next((folder for folder in folders[1:] if folder in SIDES), image.side)
             image = replace(image, subject=folders[0], side=side)
         yield image
+
+
+def read_people(path: str | Path, columns: Mapping[str, str] | None = None) -> Iterator[SourceImage]:
+    """:func:`read_images`; a folder of pictures names the subjects by its folders."""
+    images = read_images(path, columns)
+    return by_folder(images) if ImageSource.open(path, columns).pictures else images
+
+
+def names_by_folder(source: ImageSource) -> bool:
+    """Whether a source is pictures that all lie in a folder of somebody, or a side's folder in it; other and
+    deeper folders may be anything. The columns ``{"subject": ""}`` say that the folders name nobody."""
+    if not source.pictures or source.columns.get("subject") == "":
+        return False
+    places = {picture.relative_to(source.root).parts[:-1] for picture in source.pictures}
+    return all(
+        folders and folders[0] not in SIDES and (len(folders) == 1 or (len(folders) == 2 and folders[1] in SIDES))
+        for folders in places
+    )
+
+
+def named_entries(source: ImageSource, start: int = 0, stop: int | None = None) -> Iterator[Entry]:
+    """:meth:`ImageSource.read`, with the subjects that folders name."""
+    entries = source.read(start, stop)
+    return by_folder(entries) if names_by_folder(source) else entries
 
 
 def _subject(image: T) -> str:

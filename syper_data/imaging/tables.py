@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ _BATCH = 32  # rows decoded from the table at once; photos may be megabytes each
 @dataclass(frozen=True)
 class TablePart(ABC):
     """One table file: where it lies, its name in the source, rows and columns; ``damage`` is the
-    one-line reason why it can't be read, or None."""
+    one-line reason why it can't be read, or None. ``classes`` are the columns that ``datasets`` keeps as numbers
+    (``ClassLabel``), with their names."""
 
     where: str
     name: str
@@ -29,6 +31,7 @@ class TablePart(ABC):
     rows: int
     names: frozenset[str]
     damage: str | None = None
+    classes: Mapping[str, Sequence[str]] = field(default_factory=dict)  # names that a column's numbers stand for
 
     @abstractmethod
     def read(self, columns: Sequence[str], start: int, stop: int) -> Iterator[dict[str, Any]]:
@@ -52,8 +55,9 @@ class ParquetPart(TablePart):
         """Read the footer only."""
         try:
             with pq.ParquetFile(path) as file:
-                names = frozenset(file.schema_arrow.names)
-                return cls(str(path), name, path.stat().st_size, file.metadata.num_rows, names)
+                schema, rows = file.schema_arrow, file.metadata.num_rows
+                names, classes = frozenset(schema.names), _classes(schema)
+                return cls(str(path), name, path.stat().st_size, rows, names, classes=classes)
         except (pa.ArrowException, OSError) as error:
             reason = f"{path}: not a readable Parquet file ({_first_line(error)})"
             return cls(str(path), name, path.stat().st_size, 0, frozenset(), reason)
@@ -114,7 +118,8 @@ class ArrowPart(TablePart):
         """Map the file; no row is decoded."""
         try:
             table = _arrow_table(path)
-            return cls(str(path), name, path.stat().st_size, table.num_rows, frozenset(table.schema.names))
+            names, classes = frozenset(table.schema.names), _classes(table.schema)
+            return cls(str(path), name, path.stat().st_size, table.num_rows, names, classes=classes)
         except (pa.ArrowException, OSError) as error:
             reason = f"{path}: not a readable Arrow file ({_first_line(error)})"
             return cls(str(path), name, path.stat().st_size, 0, frozenset(), reason)
@@ -145,6 +150,19 @@ class ArrowPart(TablePart):
             return _with_names(table, columns, image, named)
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{self.where}: unreadable ({_first_line(error)})") from error
+
+
+def _classes(schema: pa.Schema) -> dict[str, list[str]]:
+    """The names of the classes that each ``ClassLabel`` column numbers, from the metadata of ``datasets``."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        return {
+            column: [str(name) for name in feature["names"]]
+            for column, feature in features.items()
+            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
+        }
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError):  # no metadata, or not theirs
+        return {}
 
 
 def _has_path(kind: pa.DataType) -> bool:

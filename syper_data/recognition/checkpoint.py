@@ -1,7 +1,8 @@
 """Published PyTorch checkpoints of the backbones, read without executing anything of them.
 
-In: a ``.pth`` or ``.pt`` with the state dictionary of an IResNet or MobileFaceNet, plain or inside a
-dictionary, names with or without ``module.`` before them, any floating-point type. Out: the network.
+In: a ``.pth`` or ``.pt`` with the state dictionary of an IResNet or MobileFaceNet, plain or inside
+dictionaries, names with or without ``module.`` or ``backbone.`` before them, any floating-point type, a margin
+head beside it or not. Out: the network; the margin head, which is for training alone, is left out.
 ``torch.load(weights_only=True)`` reads it, which knows tensors and plain containers and refuses the rest.
 """
 
@@ -11,7 +12,7 @@ import hashlib
 import pickle
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -25,6 +26,7 @@ from syper_data.recognition.config import STRIDE, BackboneConfig
 from syper_data.recognition.recognizer_file import frozen_backbone, write_recognizer
 
 _MARKS = ("layer1.0.bn1.weight", "conv2_dw.conv.weight")  # IResNet, MobileFaceNet
+_DEEPEST = 3  # dictionaries in dictionaries
 _NAMELESS = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -81,12 +83,15 @@ def load_checkpoint(
             backbone, tensors missing or left over, of another shape, or not finite.
     """
     path = Path(path)
-    state = _floats(_state(_load(path), path), path)
+    named, beside = _state(_load(path), path)
+    state = _floats(named, path)
     if config is None:
         config = _detect(state, input_size, path)
     elif input_size not in (None, config.input_size):
         raise UsageError(f"input_size is {input_size}, the configuration says {config.input_size}")
     expected = expected_state(config)
+    beside |= {name: state.pop(name) for name in set(state) - set(expected) if _stands_apart(name, expected)}
+    _check_head(beside, config.embedding_dim, path)
     for name, tensor in expected.items():  # a counter of training steps, absent from old checkpoints
         if name.endswith(".num_batches_tracked"):
             state.setdefault(name, torch.zeros(tensor.shape, dtype=tensor.dtype))
@@ -115,33 +120,64 @@ def _load(path: Path) -> object:
         raise InputError(f"{path}: not a readable PyTorch checkpoint, or truncated") from error
 
 
-def _state(value: object, path: Path) -> dict[str, Tensor]:
-    """The one state dictionary of a known backbone in the file, without the prefix of its names."""
+def _state(value: object, path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
+    """The one state dictionary of a known backbone in the file, without the prefix of its names; and what stands
+    beside it under other names."""
     if not isinstance(value, Mapping):
         raise InputError(f"{path}: holds a {type(value).__name__}, not a state dictionary")
-    found = {"": value} if _mark(value) else {str(k): v for k, v in value.items() if _mark(v)}
+    found = dict(_networks(value))
     if len(found) > 1:
-        raise InputError(f"{path}: holds several networks ({', '.join(sorted(found))}); save one of them alone")
+        listed = ", ".join(sorted(" ".join(name).rstrip(". ") for name in found))
+        raise InputError(f"{path}: holds several networks ({listed}); save one of them alone")
     if not found:
         keys = ", ".join(repr(k)[:40] for k in list(value)[:5])
         raise InputError(f"{path}: no IResNet or MobileFaceNet among its entries ({keys or 'none'})")
-    ((_, state),) = found.items()
-    mark = _mark(state)
-    prefix = next(k for k in state if isinstance(k, str) and k.endswith(mark))[: -len(mark)]
+    (((*_, prefix), state),) = found.items()
     named: dict[str, Tensor] = {}
+    beside: dict[str, object] = {}
     for key, tensor in state.items():
         if not isinstance(key, str) or not key.startswith(prefix):
-            raise InputError(f"{path}: entry {key!r} is not of the network (whose begin with {prefix!r})")
-        if not isinstance(tensor, Tensor):
+            beside[str(key)] = tensor
+        elif not isinstance(tensor, Tensor):
             raise InputError(f"{path}: entry {key!r} is a {type(tensor).__name__}, not a tensor")
-        named[key.removeprefix(prefix)] = tensor
-    return named
+        else:
+            named[key.removeprefix(prefix)] = tensor
+    return named, beside
 
 
-def _mark(value: object) -> str:
-    """The name by which a state dictionary is known as one of ours, or nothing."""
-    names = [k for k in value if isinstance(k, str)] if isinstance(value, Mapping) else []
-    return next((m for m in _MARKS for n in names if n == m or n.endswith(f".{m}")), "")
+def _networks(
+    value: Mapping[object, object], inside: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Mapping[object, object]]]:
+    """State dictionaries with a known network: the entries they lie in, then the prefix of the network's names."""
+    prefixes = {
+        k.removesuffix(m) for k in value if isinstance(k, str) for m in _MARKS if f".{k}".endswith(f".{m}")
+    }
+    for prefix in sorted(prefixes):
+        yield (*inside, prefix), value
+    if len(inside) < _DEEPEST and not prefixes:
+        for name, entry in value.items():
+            if isinstance(entry, Mapping):
+                yield from _networks(entry, (*inside, str(name)))
+
+
+def _stands_apart(name: str, expected: Mapping[str, Tensor]) -> bool:
+    """Whether a name is of no part of the network."""
+    return name.partition(".")[0] not in {known.partition(".")[0] for known in expected}
+
+
+def _check_head(beside: Mapping[str, object], dim: int, path: Path) -> None:
+    """What stands beside the network must be a margin head: the classes' centres, a matrix with as many rows or
+    columns as an embedding has values, and what lies in the same place or below."""
+    heads = {
+        name.rpartition(".")[0]
+        for name, t in beside.items()
+        if isinstance(t, Tensor) and t.ndim == 2 and dim in t.shape
+    }
+    for name in beside:
+        if not any(not head or name.startswith(f"{head}.") for head in heads):
+            raise InputError(
+                f"{path}: tensor {name} does not belong to the architecture, nor to a margin head beside it"
+            )
 
 
 def _floats(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from syper_data.errors import InputError
 from syper_data.imaging.source import ImageSource, SourceImage, Unreadable
+from syper_data.imaging.subjects import named_entries
 from syper_data.recognition.embedder import BLOCK, Embedder, check_crop
 from syper_data.recognition.embedding_cache import EmbeddingCache, cache_key
 from syper_data.recognition.recognizer_file import read_recognizer
@@ -29,7 +30,7 @@ def embed_ranges(setup: Mapping[str, Any]) -> Callable[[dict[str, Any], Progress
 
     def handle(task: dict[str, Any], progress: Progress) -> dict[str, Any]:
         rows, lost = [], []
-        for entry in source.read(task["start"], task["stop"]):
+        for entry in named_entries(source, task["start"], task["stop"]):
             reason = entry.reason if isinstance(entry, Unreadable) else _fault(entry)
             if isinstance(entry, Unreadable) or reason:
                 lost.append([_text(entry.source_id), _text(reason)])

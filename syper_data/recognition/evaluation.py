@@ -17,13 +17,14 @@ import numpy as np
 import syper_data
 from syper_data.dataset.atomic import write_atomically
 from syper_data.errors import InputError, UsageError
-from syper_data.imaging.source import SourceImage, read_images
-from syper_data.imaging.subjects import only_subjects, read_subjects
+from syper_data.imaging.source import SourceImage
+from syper_data.imaging.subjects import only_subjects, read_people, read_subjects
 from syper_data.metrics.pairs import PairScores, all_pairs
 from syper_data.metrics.verification import verification
+from syper_data.recognition.bundled import open_recognizer
 from syper_data.recognition.embedder import Embedder
 from syper_data.recognition.recipe import BOTH_EYES
-from syper_data.recognition.recognizer_file import RecognizerFile, knows, read_recognizer
+from syper_data.recognition.recognizer_file import RecognizerFile, knows
 
 SCHEMA = "syper-recognizer-evaluation/1"
 TARGETS = (0.01, 0.001)  # false match rates
@@ -47,9 +48,9 @@ def evaluate_recognizer(
 ) -> dict[str, Any]:
     """Compare all pairs of images within each source of ``data``; write and return the evaluation.
 
-    ``recognizer`` is a recognizer file. Mated are two images of one eye (``both_eyes``: ``two_classes``) or of
-    one person (``one_class``, the right eye of the picture mirrored), non-mated those of two people.
-    ``subjects`` (a text file, one id a line, or the ids) chooses whom to compare. Writes the JSON file
+    ``recognizer`` is a bundled name or a recognizer file. Mated are two images of one eye (``both_eyes``:
+    ``two_classes``) or of one person (``one_class``, the right eye of the picture mirrored), non-mated those of
+    two people. ``subjects`` (a text file, one id a line, or the ids) chooses whom to compare. Writes the JSON file
     ``out``; ``report`` is called with a source and its number of images embedded so far.
 
     Raises:
@@ -62,7 +63,7 @@ def evaluate_recognizer(
     given = [data] if isinstance(data, str | Path) else list(data)
     if not given:
         raise UsageError("--data: no image source was given")
-    file = read_recognizer(recognizer)
+    file = open_recognizer(recognizer)
     if not file.identities_known and not allow_training_identities:
         raise InputError(
             f"{file.path}: does not say whom it was trained on, so these people may not be new to it; "
@@ -71,7 +72,7 @@ def evaluate_recognizer(
     wanted = read_subjects(subjects) if isinstance(subjects, str | Path) else subjects
     sets = []
     for source in given:
-        images: Iterable[SourceImage] = read_images(source, columns)
+        images: Iterable[SourceImage] = read_people(source, columns)
         images = images if wanted is None else only_subjects(images, wanted)
         sets.append(_measure(file, images, str(source), both_eyes, allow_training_identities, report))
     return write_evaluation(out, file, sets)

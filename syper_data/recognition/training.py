@@ -15,10 +15,10 @@ from syper_data.errors import InputError, UsageError
 from syper_data.execution.run_files import is_recipe
 from syper_data.execution.run_folder import Report, RunFolder, another_start, train_in
 from syper_data.imaging.holdout import is_held_out
-from syper_data.imaging.source import ImageSource, SourceImage, read_images
+from syper_data.imaging.source import SourceImage
 from syper_data.imaging.spectrum import SPECTRA, OneSpectrum
 from syper_data.imaging.split import Split
-from syper_data.imaging.subjects import by_folder, one_half, only_subjects
+from syper_data.imaging.subjects import one_half, only_subjects, read_people
 from syper_data.recognition.batches import LabelledLessons
 from syper_data.recognition.bundled import WEIGHTS, open_recognizer
 from syper_data.recognition.eyes import Eyes, load_eyes
@@ -104,7 +104,7 @@ def labelled_sources(
     data: Source | Sequence[str | Path], columns: Mapping[str, str] | None
 ) -> list[Iterable[SourceImage]]:
     """One source of labelled images, several of them, or the images themselves."""
-    return opened_sources(data, lambda path: _labelled(path, columns))
+    return opened_sources(data, lambda path: read_people(path, columns))
 
 
 def how_read(
@@ -136,12 +136,6 @@ def opened_sources(
     if not paths:
         return [[entry for entry in given if isinstance(entry, SourceImage)]]
     return [read(path) for path in paths]
-
-
-def _labelled(path: str | Path, columns: Mapping[str, str] | None) -> Iterator[SourceImage]:
-    """The images of a source; a folder of pictures names the subjects by its folders."""
-    images = read_images(path, columns)
-    return by_folder(images) if ImageSource.open(path, columns).pictures else images
 
 
 def _chosen(

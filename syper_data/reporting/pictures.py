@@ -14,6 +14,7 @@ from syper_data.errors import InputError
 from syper_data.filtering.identity import OVERLAP
 from syper_data.imaging.codec import decode_rgb
 from syper_data.imaging.source import ImageSource, Unreadable, canonical
+from syper_data.imaging.subjects import named_entries
 from syper_data.rendering.sheet import contact_sheet, encode_sheet
 from syper_data.rendering.templates import data_uri
 from syper_data.reporting.audited import Audited, Rows
@@ -135,7 +136,7 @@ def real_images(audited: Audited, source: str, columns: Mapping[str, str] | None
     table = _columns(audited)
     wanted = {str(table["nearest_reference"][row]) for row in nearest_rows(audited)}
     found: dict[str, Pixels] = {}
-    for entry in ImageSource.open(source, columns).read():
+    for entry in named_entries(ImageSource.open(source, columns)):
         name = str(entry.source_id)
         if name in wanted and name not in found and not isinstance(entry, Unreadable):
             found[name] = canonical(entry)

@@ -17,11 +17,12 @@ from syper_data.reporting.audited import Audited
 
 WEAK = 0.9  # a test that finds less than this share of planted leaks has not shown that it would see one
 
-NOT_AUDITED, NOT_COMPARED, NO_THRESHOLD, RESEMBLES, UNPROVEN, CLEAR = (
+NOT_AUDITED, NOT_COMPARED, NO_THRESHOLD, RESEMBLES, MEMBERSHIP, UNPROVEN, CLEAR = (
     "not audited",
     "not compared",
     "no threshold",
     "resembles",
+    "membership",
     "unproven",
     "clear",
 )
@@ -30,6 +31,7 @@ HEADLINES = {
     NOT_COMPARED: "Only image quality was checked. Whether the images show real people was not tested.",
     NO_THRESHOLD: "Compared with real people, but nothing can be concluded: there is no threshold.",
     RESEMBLES: "More images resemble real people than chance explains.",
+    MEMBERSHIP: "It can be told, to a degree, which photos the generator was trained on.",
     UNPROVEN: "Nothing stands out, but it was not shown that this audit would have seen every leak.",
     CLEAR: "No more images resemble these real people than chance explains.",
 }
@@ -77,6 +79,8 @@ def level_of(audited: Audited) -> str:
         return NO_THRESHOLD
     if overlap["excess"]["excess"]["low"] > 0:
         return RESEMBLES
+    if membership_shows(audited.membership):
+        return MEMBERSHIP
     return UNPROVEN if list(blind_spots(overlap)) else CLEAR
 
 
@@ -129,6 +133,14 @@ def open_points(audited: Audited) -> Iterator[str]:
         )
     if not audited.record.get("quality"):
         yield "Whether the images are usable: no quality measures are recorded."
+
+
+def membership_shows(membership: Mapping[str, Any] | None) -> bool:
+    """Whether training photos can be told from others beyond chance, by the rule of ``filtering.membership``."""
+    if membership is None:
+        return False
+    tails = [at for at in membership["at"] if at["tpr"] is not None and at["tpr"]["low"] > at["fpr"]]
+    return bool(membership["auc"]["low"] > 0.5 or tails)
 
 
 def _said(note: object) -> bool:
@@ -255,6 +267,13 @@ def _means(audited: Audited, level: str) -> Iterator[str]:
         yield (
             "The flagged images are rejected. That is not enough to call the rest private: "
             "where some crossed the line, others may lie just below it. Look at the pairs below before deciding."
+        )
+        return
+    if level == MEMBERSHIP:
+        yield (
+            "The images lie nearer to the photos that the generator was trained on than to photos that it never "
+            "saw: it has kept traces of its training, even though the number of images that resemble a person of "
+            "the reference is not beyond chance."
         )
         return
     if level == UNPROVEN:

@@ -106,7 +106,13 @@ def test_too_few_real_crops_leave_the_bundled_thresholds(tmp_path: Path, dataset
     crops = write_crops(tmp_path / "real.parquet", (drawn_eye(i, 32) for i in range(4)))
     assert quality(dataset.path, reference=crops).figures["quality"]["origin"] == "bundled"
     with pytest.raises(UsageError, match=r"bundled quality thresholds are for a false-rejection rate of 0.005"):
+        quality(dataset.path, false_rejection_rate=0.01)
+    with pytest.raises(UsageError, match=r"real.parquet: 4 crops are too few .* rate of 0.01, .*give 100 or more"):
         quality(dataset.path, reference=crops, false_rejection_rate=0.01)
+    with pytest.raises(
+        UsageError, match=r"real.parquet: 4 crops are too few .* rate of 0.005, .*give 200 or more"
+    ):
+        quality(dataset.path, reference=crops, utility=True)
 
 
 def test_an_unreadable_real_crop_is_named_and_the_old_ledger_stays(

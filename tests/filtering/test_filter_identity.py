@@ -211,6 +211,47 @@ def test_too_few_people_for_several_auditors_are_refused_before_long_work(tmp_pa
         audit(dataset.path, **options | {"reference": tmp_path / "unnamed.parquet"})
 
 
+def as_folders(path: Path, images: list[Any], who: str) -> Path:
+    """Consecutive pairs in a folder of their own, as :func:`write_crops` names them."""
+    for i, image in enumerate(images):
+        place = path / f"{who}-{i // 2}"
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{i:03d}.png").write_bytes(png(image))
+    return path
+
+
+def test_people_in_folders_are_known_by_their_folders(tmp_path: Path, network: Path) -> None:
+    dataset = synthetic(tmp_path / "eyes")
+    outsiders = [drawn_eye(5000 + i, 32) for i in range(40)]
+    options = {"fpir": 0.1, "quality_thresholds": "bundled", "embedder": [network]}
+    people = as_folders(tmp_path / "real", real_eyes(), "face")
+    calibration = as_folders(tmp_path / "others", outsiders, "other")
+    found = audit(dataset.path, reference=people, calibration=calibration, **options).figures["overlap"]
+    assert found["reference"]["people"] == 30
+    assert found["networks"][0]["calibration_people"] == 20
+    assert found["second_samples"]["eyes"] == 30
+    assert found["copies"][0]["kind"] == "unchanged"
+    assert found["copies"][0]["flagged"]["value"] == 1
+    table = read_ledger(dataset).table
+    assert [table["nearest_reference"][seed].as_py() for seed in LEAKED] == [
+        f"face-{i}/{2 * i:03d}.png" for i in range(3)
+    ]
+
+
+@pytest.mark.usefixtures("no_long_work")
+def test_a_calibration_that_can_not_be_used_is_refused_before_long_work(tmp_path: Path, network: Path) -> None:
+    dataset = synthetic(tmp_path / "eyes")
+    real = write_crops(tmp_path / "real.parquet", real_eyes())
+    unnamed = write_crops(tmp_path / "unnamed.parquet", real_eyes(), subjects=False)
+    deep = as_folders(tmp_path / "deep" / "session", real_eyes(), "face").parent
+    options = {"fpir": 0.1, "quality_thresholds": "bundled", "embedder": [network], "reference": real}
+    for nobody in (unnamed, deep):
+        with pytest.raises(InputError, match=r"calibration row 0 \(.+\) has no subject: .*a folder of their own"):
+            audit(dataset.path, calibration=nobody, **options)
+    with pytest.raises(InputError, match=r"30 calibration subjects are in the reference \(such as face-0\)"):
+        audit(dataset.path, calibration=real, **options)
+
+
 def test_membership_is_inferred_where_it_is_asked_for(tmp_path: Path, network: Path) -> None:
     dataset = synthetic(tmp_path / "eyes")
     reference = write_crops(tmp_path / "real.parquet", real_eyes())

@@ -87,6 +87,13 @@ def test_a_pair_without_our_name_is_refused(pair: str) -> None:
         parse_columns([pair])
 
 
+def test_a_column_that_is_not_ours_is_refused_and_not_passed_over() -> None:
+    with pytest.raises(UsageError, match=r"subjects=person: 'subjects' is no column .*did you mean subject\?"):
+        parse_columns(["subjects=person"])
+    with pytest.raises(UsageError, match="must be one of image, subject, side, spectrum, sample, source_id, seed"):
+        parse_columns(["x=y"])
+
+
 @pytest.mark.parametrize("image_format", ["png", "jpeg", "webp"])
 def test_encoding_is_deterministic_and_only_png_is_lossless(image_format: str) -> None:
     pixels = decode(png(4, 24), "RGB", "x")
@@ -150,6 +157,40 @@ def test_a_folder_that_datasets_saved_is_read(tmp_path: Path) -> None:
     datasets.DatasetDict({"train": saved, "test": saved.select([0])}).save_to_disk(str(tmp_path / "two"))
     assert [i.subject for i in read_images(tmp_path / "one")] == ["a", "b", "c"]
     assert sorted(str(i.subject) for i in read_images(tmp_path / "two")) == ["a", "a", "b", "c"]
+
+
+def test_a_class_label_column_gives_the_names_and_not_the_numbers(tmp_path: Path) -> None:
+    from datasets import ClassLabel, Dataset, Features
+    from datasets import Image as Picture
+
+    classes = {"person": ClassLabel(names=["ann", "bob"]), "label": ClassLabel(names=["x", "y"])}
+    features = Features({"image": Picture(), **classes})
+    cells = [{"bytes": png(i), "path": None} for i in range(3)]
+    rows = Dataset.from_dict({"image": cells, "person": [1, 0, -1], "label": [1, 0, 1]}, features=features)
+    rows.to_parquet(tmp_path / "table.parquet")
+    rows.save_to_disk(tmp_path / "saved")
+    for place in ("table.parquet", "saved"):
+        source = ImageSource.open(tmp_path / place, {"subject": "person"})
+        assert [(image.subject, image.label) for image in source.read()] == [("bob", 1), ("ann", 0), (None, 1)]
+        assert [image.subject for image in source.labels()] == ["bob", "ann", None]
+        assert [image.subject for image in source.take([1])] == ["ann"]
+
+
+@pytest.mark.parametrize("ending", ["gif", "jp2", "jfif", "pgm", "ppm", "JPG"])
+def test_pictures_of_every_usual_format_are_listed(tmp_path: Path, ending: str) -> None:
+    kind = {"jp2": "JPEG2000", "jfif": "JPEG", "pgm": "PPM", "JPG": "JPEG"}.get(ending, ending.upper())
+    Image.new("L", (8, 8), 77).save(tmp_path / f"a.{ending}", kind)
+    (image,) = read_images(tmp_path)
+    assert image.pixels.shape == (8, 8, 3)
+    assert abs(int(image.pixels.mean()) - 77) <= 2
+
+
+def test_a_link_to_nowhere_is_an_unreadable_picture_and_not_left_out(tmp_path: Path) -> None:
+    (tmp_path / "a.png").symlink_to(tmp_path / "gone.png")
+    (tmp_path / "b.png").write_bytes(png(1))
+    source = ImageSource.open(tmp_path)
+    assert [type(entry) for entry in source.read()] == [Unreadable, SourceImage]
+    assert len(source.listing_sha256()) == 64
 
 
 def test_a_changed_source_has_another_listing_digest(tmp_path: Path) -> None:

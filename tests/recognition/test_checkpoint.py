@@ -65,8 +65,31 @@ def test_kind_size_and_dimension_are_told_by_names_and_shapes(tmp_path: Path, co
         lambda s: {"epoch": 3, "state_dict": s, "optimizer": {"state": {}}},
         lambda s: {"model": {f"module.backbone.{n}": t for n, t in s.items()}},
         lambda s: {n: t for n, t in s.items() if not n.endswith("num_batches_tracked")},
+        lambda s: {"model": {"state_dict": {f"module.{n}": t for n, t in s.items()}}},
+        lambda s: {**{f"backbone.{n}": t for n, t in s.items()}, "head.weight": torch.zeros(10, 128)},
+        lambda s: {
+            **{f"module.backbone.{n}": t for n, t in s.items()},
+            "module.head.kernel": torch.zeros(128, 10),
+            "module.head.t": torch.zeros(1),
+        },
+        lambda s: {**s, "kernel": torch.zeros(128, 10)},
+        lambda s: {
+            "epoch": 1,
+            "state_dict_backbone": {f"module.{n}": t for n, t in s.items()},
+            "state_dict_softmax_fc": {"weight": torch.zeros(10, 128)},
+        },
     ],
-    ids=["data-parallel", "in-a-dictionary", "both", "without-counters"],
+    ids=[
+        "data-parallel",
+        "in-a-dictionary",
+        "both",
+        "without-counters",
+        "in-two-dictionaries",
+        "beside-a-head",
+        "beside-an-adaptive-head",
+        "beside-a-bare-head",
+        "to-resume-training",
+    ],
 )
 def test_published_wrappings_are_seen_through(
     tmp_path: Path, state: State, wrapped: Callable[[State], object]
@@ -122,7 +145,15 @@ WRONG: dict[str, tuple[Callable[[State], object], str]] = {
     ),
     "mixed prefixes": (
         lambda s: {**{f"module.{n}": t for n, t in s.items()}, "extra": torch.zeros(1)},
-        "entry 'extra' is not of the network",
+        "tensor extra does not belong to the architecture, nor to a margin head",
+    ),
+    "a layer that changes what it computes": (
+        change(**{"conv1.se.weight": torch.zeros(128, 64)}),
+        "tensor conv1.se.weight does not belong to the architecture",
+    ),
+    "two networks side by side": (
+        lambda s: {f"{network}.{n}": t for n, t in s.items() for network in ("student", "teacher")},
+        r"holds several networks \(student, teacher\)",
     ),
     "two networks": (lambda s: {"student": s, "teacher": s}, r"holds several networks \(student, teacher\)"),
     "another network": (

@@ -122,6 +122,23 @@ def test_every_image_gets_a_row_and_what_cannot_be_read_is_listed(tmp_path: Path
 
 
 @pytest.mark.usefixtures("in_process")
+def test_folders_of_people_name_the_subjects_and_the_sides(
+    tmp_path: Path, recognizer: Path, in_process: None
+) -> None:
+    folder(tmp_path / "people" / "Åse P" / "image_right", range(2))
+    folder(tmp_path / "people" / "007", range(2, 3))
+
+    def of(path: Path, **columns: str) -> list[tuple[str | None, str | None]]:
+        found = embed(path, embedder=recognizer, out=tmp_path / "e.parquet", columns=columns).table
+        return list(zip(found["subject"].to_pylist(), found["side"].to_pylist(), strict=True))
+
+    assert of(tmp_path / "people") == [("007", None), *[("Åse P", "image_right")] * 2]
+    assert of(tmp_path / "people", subject="") == [(None, None)] * 3
+    assert of(tmp_path / "people" / "007") == [(None, None)]
+    folder(tmp_path / "people" / "session 2" / "007", range(3, 4))
+    assert of(tmp_path / "people") == [(None, None)] * 4, "deeper folders may be anything"
+
+
 def test_a_second_run_embeds_only_what_is_new(tmp_path: Path, recognizer: Path) -> None:
     images, out = folder(tmp_path / "in", range(20)), tmp_path / "e.parquet"
     first = embed(images, embedder=recognizer, out=out)

@@ -82,6 +82,24 @@ def test_the_figures_are_those_of_all_pairs_of_new_people(folder: Path, tmp_path
     assert [point["point"]["target"] for point in entry["at"]] == [0.01, 0.001]
 
 
+def test_folders_name_the_people_and_the_eyes(folder: Path, tmp_path: Path) -> None:
+    for i, eye in enumerate(people()):
+        place = tmp_path / "eyes" / str(eye.subject) / str(eye.side)
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{i:03d}.png").write_bytes(png(eye.pixels))
+    options = {"subjects": ["person-2", "person-3"]}
+    network = folder / "known.safetensors"
+    (found,) = evaluate_recognizer(network, tmp_path / "eyes", tmp_path / "f.json", **options)["sets"]
+    (column,) = evaluate_recognizer(network, folder / "eyes.parquet", tmp_path / "c.json", **options)["sets"]
+    assert found["eer"]["value"] == pytest.approx(column["eer"]["value"])
+    assert found["images"] == column["images"]
+
+
+def test_a_recognizer_that_is_neither_bundled_nor_a_file_is_named(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nobody: neither a recognizer file nor a bundled recognizer"):
+        evaluate_recognizer("nobody", folder / "eyes.parquet", tmp_path / "e.json")
+
+
 def test_one_class_compares_people(folder: Path, tmp_path: Path) -> None:
     found = evaluate_recognizer(
         folder / "known.safetensors",

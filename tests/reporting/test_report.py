@@ -65,6 +65,14 @@ def test_no_excess_is_called_clear_only_where_the_audit_would_have_seen_a_leak(t
     assert "No more images resemble these real people than chance explains." in page
     assert "at least nine in ten of each were found" in page
 
+    auc = {"value": 0.7, "low": 0.52, "high": 0.8}
+    tells = {"auc": auc, "at": [{"fpr": 0.01, "tpr": None, "support": "", "note": ""}], "verdict": "It shows."}
+    tells |= {"train_images": 40, "train_people": 20, "held_out_images": 40, "held_out_people": 20}
+    tells |= {"synthetic_images": 20, "embedders": ["a"], "repeats": 50, "seed": 0}
+    page = page_of(audited_dataset(tmp_path / "m", changes=clear | {"membership": tells}))
+    assert "It can be told, to a degree, which photos the generator was trained on." in page
+    assert "about as much as pictures of strangers do" not in page
+
     blind = {"copies": copies(recompressed=1.0, re_lit=0.62)}
     page = page_of(audited_dataset(tmp_path / "b", changes=blind))
     assert "it was not shown that this audit would have seen every leak" in page
