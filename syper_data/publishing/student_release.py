@@ -41,7 +41,7 @@ Entry = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class _Released:
-    """All that the card is filled from; ``entries`` are of the student, and of its teacher where it was compared."""
+    """All that a card is filled from; ``entries`` are of the student, and of its teacher if it was compared."""
 
     file: StudentFile
     recipe: QuantizationRecipe
@@ -96,8 +96,8 @@ def _measured(folder: Path, file: StudentFile) -> tuple[Entry, ...]:
     entries = {str(entry["model"]["sha256"]): entry for entry in entries_in(folder)}
     if file.sha256 not in entries:
         raise InputError(
-            f"{folder}: measured {', '.join(str(e['model']['label']) for e in entries.values())}, and not the student "
-            f"with SHA-256 {file.sha256}; benchmark this run's"
+            f"{folder}: did not measure the student with SHA-256 {file.sha256} but "
+            f"{', '.join(str(entry['model']['label']) for entry in entries.values())}; benchmark this run's"
         )
     return tuple(entries[sha256] for sha256 in (file.teacher_sha256, file.sha256) if sha256 in entries)
 

@@ -223,5 +223,6 @@ class _Folder(RunFolder[QuantizationRun]):
                 "seed": run.recipe.seed,
                 "teacher": teacher.name,
                 "data": {k: v for k, v in run.feed.summary.items() if k != "sha256"},
+                **({} if self._start is None else {"start_sha256": self._start}),
             },
         )
