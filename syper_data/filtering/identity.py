@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -194,7 +194,8 @@ def audit_identities(
             threads=workers or os.cpu_count() or 1,
         )
     found = membership(auditors, threads=workers or os.cpu_count() or 1) if settings.membership else None
-    return _recorded(dataset, result, tables, typical, found)
+    described = {place.role: _described(tables[place.role], place.named_by_folder) for place in people}
+    return _recorded(dataset, result, tables["reference"], described, typical, found)
 
 
 def _networks(settings: FilterSettings, reference: People, spectrum: str) -> list[Path]:
@@ -299,11 +300,12 @@ def _images_of(source: ImageSource) -> Callable[[Sequence[int]], list[Any]]:
 def _recorded(
     dataset: DatasetDirectory,
     result: OverlapResult,
-    tables: dict[str, pa.Table],
+    reference: pa.Table,
+    described: Mapping[str, Mapping[str, Any]],
     typical: Typicality | None,
     inferred: Membership | None,
 ) -> IdentityAudit:
-    names = tables["reference"]["source_id"].to_pylist()
+    names = reference["source_id"].to_pylist()
     nearest = result.similarity.astype(np.float64)
     scores: dict[str, Any] = {
         "nearest_reference": pa.array([names[row] for row in result.nearest[:, 0]], pa.string()),
@@ -318,7 +320,7 @@ def _recorded(
         repeated = [keys[row][0] if row >= 0 else None for row in result.duplicates.duplicate_of]
         scores["duplicate_of_seed"] = pa.array(repeated, pa.int64())
         scores["duplicate_similarity"] = result.duplicates.similarity.astype(np.float64)
-    record = result.to_dict() | {role: _described(table) for role, table in tables.items()}
+    record = result.to_dict() | dict(described)
     untypical = None
     if typical is not None:
         scores["typicality"] = typical.score
@@ -329,20 +331,26 @@ def _recorded(
     return IdentityAudit(scores, result.flagged, duplicate, untypical, record | {"summary": summary(record)})
 
 
-def _described(table: pa.Table) -> dict[str, Any]:
-    """Counts and digest of real people; no name of a file or a person."""
+def _described(table: pa.Table, named_by_folder: bool) -> dict[str, Any]:
+    """Counts and digest of real people, and whether folders told them apart; no name of a file or a person."""
     subjects, digests = set(table["subject"].to_pylist()), table["pixel_sha256"].to_pylist()
     return {
         "images": len(table),
         "people": None if None in subjects else len(subjects),
+        "named_by_folder": named_by_folder,
         "sha256": hashlib.sha256("\n".join(map(str, digests)).encode("ascii")).hexdigest(),
     }
+
+
+def told_by_folders(described: Mapping[str, Any]) -> str:
+    """What is added to a number of people whom folders of pictures told apart: folders may be something else."""
+    return " (taken for one a folder)" if described.get("named_by_folder") else ""
 
 
 def summary(overlap: dict[str, Any]) -> list[str]:
     """What the figures say, one sentence or two each, fit for a card: no name of a person or a file."""
     real, names = overlap["reference"], " and ".join(n["name"] for n in overlap["networks"])
-    of = "" if real["people"] is None else f" of {real['people']:,} people"
+    of = "" if real["people"] is None else f" of {real['people']:,} people{told_by_folders(real)}"
     which = "recognizer" if len(overlap["networks"]) == 1 else "recognizers"
     lines = [f"Every image was searched among {real['images']:,} real images{of}, with the {which} {names}."]
     found = overlap["excess"]

@@ -21,6 +21,7 @@ from syper_data.publishing.release_parts import (
     data_options,
     one_line,
     read_log,
+    run_contents,
     text_option,
     write_release,
 )
@@ -61,9 +62,7 @@ def release_recognizer(
     Raises:
         InputError: the run lacks a file or holds a damaged one; the evaluation is another recognizer's.
     """
-    for name in (WEIGHTS, RECIPE, LOG):
-        if not (run / name).is_file():
-            raise InputError(f"{run}: holds no {name}, so it is no training run that wrote a recognizer")
+    contents = run_contents(run, WEIGHTS, "recognizer")
     file = read_recognizer(run / WEIGHTS)
     try:
         recipe = RecognizerRecipe.read(run / RECIPE)
@@ -72,7 +71,6 @@ def release_recognizer(
     if recipe.backbone != file.config:
         raise InputError(f"{run}: {RECIPE} describes another architecture than {WEIGHTS} has")
     log = read_log(run / LOG)
-    contents = {name: (run / name).read_bytes() for name in (WEIGHTS, RECIPE, LOG)}
     measured = None
     if evaluation is not None:
         measured, contents[EVALUATION] = read_recognizer_evaluation(Path(evaluation), file.sha256)

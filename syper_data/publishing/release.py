@@ -21,6 +21,7 @@ from syper_data.publishing.release_parts import (
     RECIPE,
     Release,
     read_log,
+    run_contents,
     text_option,
     write_release,
 )
@@ -74,9 +75,7 @@ def release(
         return release_recognizer(folder, out, evaluation=evaluation, terms=terms, faults=faults)
     if (folder / STUDENT).is_file() and not (folder / WEIGHTS).is_file():
         return release_student(folder, out, evaluation=evaluation, terms=terms, faults=faults)
-    for name in (WEIGHTS, RECIPE, LOG):
-        if not (folder / name).is_file():
-            raise InputError(f"{folder}: holds no {name}, so it is no training run that wrote a generator")
+    contents = run_contents(folder, WEIGHTS, "generator")
     loaded = load_generator(folder / WEIGHTS, name=out.name)
     recipe = TrainingRecipe.read(folder / RECIPE)
     if recipe.generator != loaded.config:
@@ -85,11 +84,6 @@ def release(
     measured, measured_bytes = (
         (None, b"") if evaluation is None else read_evaluation(Path(evaluation), loaded.sha256)
     )
-    contents: dict[str, bytes] = {
-        WEIGHTS: (folder / WEIGHTS).read_bytes(),
-        RECIPE: (folder / RECIPE).read_bytes(),
-        LOG: (folder / LOG).read_bytes(),
-    }
     if measured is not None:
         contents[EVALUATION] = measured_bytes
     described = ReleasedRun(

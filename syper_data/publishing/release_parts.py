@@ -66,6 +66,19 @@ def one_line(words: Sequence[str]) -> str:
     return "".join(c if c.isprintable() else " " for c in " ".join(words))
 
 
+def run_contents(run: Path, weights: str, kind: str) -> dict[str, bytes]:
+    """The files of a run that every release takes over: ``weights``, recipe and log.
+
+    Raises:
+        InputError: one is not there, so it is no run that wrote a ``kind``.
+    """
+    names = (weights, RECIPE, LOG)
+    for name in names:
+        if not (run / name).is_file():
+            raise InputError(f"{run}: holds no {name}, so it is no run that wrote a {kind}")
+    return {name: (run / name).read_bytes() for name in names}
+
+
 def card_section(release: Path, heading: str) -> str | None:
     """What the card of a release says under a heading; None where it says nothing, or there is no card."""
     card = release / CARD

@@ -22,6 +22,7 @@ from syper_data.publishing.release_parts import (
     card_section,
     one_line,
     read_log,
+    run_contents,
     text_option,
     write_release,
 )
@@ -67,15 +68,12 @@ def release_student(
     Raises:
         InputError: the run lacks a file or holds a damaged one; the benchmark did not measure this student.
     """
-    for name in (STUDENT, RECIPE, LOG):
-        if not (run / name).is_file():
-            raise InputError(f"{run}: holds no {name}, so it is no run that wrote a student")
+    contents = run_contents(run, STUDENT, "student")
     file = read_student(run / STUDENT)
     try:
         recipe = QuantizationRecipe.read(run / RECIPE)
     except ConfigError as error:
         raise InputError(str(error)) from error
-    contents = {name: (run / name).read_bytes() for name in (STUDENT, RECIPE, LOG)}
     entries = () if evaluation is None else _measured(Path(evaluation), file)
     if entries:
         contents[EVALUATION] = (json.dumps(list(entries), indent=1) + "\n").encode("utf-8")

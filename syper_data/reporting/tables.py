@@ -10,6 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from syper_data.dataset.manifest import Manifest
+from syper_data.filtering.identity import told_by_folders
 from syper_data.filtering.settings import FilterSettings
 from syper_data.gan.bundled import bundled_by_digest
 from syper_data.rendering.numbers import count, number, percent
@@ -238,7 +239,9 @@ def share(rate: Mapping[str, Any]) -> str:
 
 
 def _people(described: Mapping[str, Any]) -> str:
-    people = "people not named" if described["people"] is None else f"{count(described['people'])} people"
+    people = "people not named"
+    if described["people"] is not None:
+        people = f"{count(described['people'])} people{told_by_folders(described)}"
     return f"{count(described['images'])} images, {people}; digest of their pixels {described['sha256']}"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from syper_data.filtering.identity import OVERLAP
+from syper_data.filtering.identity import OVERLAP, told_by_folders
 from syper_data.rendering.numbers import count, counted, percent
 from syper_data.reporting.audited import Audited
 
@@ -174,7 +174,7 @@ def _tested(audited: Audited) -> Iterator[str]:
 
 def _compared(overlap: Mapping[str, Any], n: int) -> str:
     real, calibration = overlap["reference"], overlap["networks"][0]["calibration"]
-    people = "" if real["people"] is None else f" of {counted(real['people'], 'person')}"
+    people = "" if real["people"] is None else f" of {counted(real['people'], 'person')}{told_by_folders(real)}"
     by = (
         "a network that recognises people by the region of the eye"
         if len(overlap["networks"]) == 1

@@ -227,7 +227,8 @@ def test_people_in_folders_are_known_by_their_folders(tmp_path: Path, network: P
     people = as_folders(tmp_path / "real", real_eyes(), "face")
     calibration = as_folders(tmp_path / "others", outsiders, "other")
     found = audit(dataset.path, reference=people, calibration=calibration, **options).figures["overlap"]
-    assert found["reference"]["people"] == 30
+    assert (found["reference"]["people"], found["reference"]["named_by_folder"]) == (30, True)
+    assert "30 people (taken for one a folder), with the recognizer" in found["summary"][0]
     assert found["networks"][0]["calibration_people"] == 20
     assert found["second_samples"]["eyes"] == 30
     assert found["copies"][0]["kind"] == "unchanged"
