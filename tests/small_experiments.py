@@ -5,7 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from small_protocols import drawn_protocol
 from syper_data.reproduction.plan import ExperimentPlan
+from syper_data.reproduction.quantization import Reproduction, reproduce_quantization
+
+LOST = "person-1/image_left/0"
+PROTOCOL = drawn_protocol(people=4, samples=2, lost=[LOST])
 
 RECIPE: dict[str, Any] = {
     "batch": 2,
@@ -83,3 +88,9 @@ def descriptor(generator: Path) -> dict[str, Any]:
         "folds": ["1"],
         "options": {"generator": str(generator), "seeds": 6, "captures": 2, "enrol": 0, "unenrolled": 0},
     }
+
+
+def reproduce(teacher: Path, generator: Path, out: Path, /, **changes: Any) -> Reproduction:
+    given = {"plan": small_plan(), "budget": "short", "protocol": PROTOCOL}
+    given |= {"teachers": [teacher], "generator": generator, "out": out}
+    return reproduce_quantization(**{**given, **changes})

@@ -22,8 +22,7 @@ from datasets import load_dataset
 from PIL import Image
 
 import syper_data
-from headless_browser import Browser, needs_chromium
-from small_experiments import VALUES, descriptor, only, small_plan
+from small_experiments import PROTOCOL, VALUES, descriptor, only, reproduce, small_plan
 from small_generators import save_small_generator
 from small_protocols import drawn_protocol
 from small_recognizer_training import people
@@ -34,44 +33,9 @@ from syper_data.dataset.shards import file_sha256
 from syper_data.errors import ConfigError, InputError, LockedError, SyperError, UsageError
 from syper_data.recognition.recognizer_file import identity_digest
 from syper_data.reproduction import quantization as module
-from syper_data.reproduction.quantization import Reproduction, reproduce_quantization
+from syper_data.reproduction.quantization import Reproduction
 
-LOST = "person-1/image_left/0"
-PROTOCOL = drawn_protocol(people=4, samples=2, lost=[LOST])
 Run = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("teacher") / "recognizer.safetensors"
-    return save_random_recognizer(path, name="teacher", identities=[identity_digest("somebody")])
-
-
-@pytest.fixture(scope="module")
-def crops(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of drawn eyes that name nobody."""
-    folder = tmp_path_factory.mktemp("crops")
-    for number, image in enumerate(people(2)):
-        Image.fromarray(image.pixels).save(folder / f"{number}.png")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, teacher: Path, tiny: Path, crops: Path) -> Reproduction:
-    """A table that was never interrupted. Copy its folder before changing it."""
-    out = tmp_path_factory.mktemp("experiment") / "out"
-    return reproduce(teacher, tiny, out, real=crops)
-
-
-@pytest.fixture
-def copied(finished: Reproduction, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(finished.path, tmp_path / "out"))
-
-
-def reproduce(teacher: Path, generator: Path, out: Path, /, **changes: Any) -> Reproduction:
-    given = {"plan": small_plan(), "budget": "short", "protocol": PROTOCOL}
-    given |= {"teachers": [teacher], "generator": generator, "out": out}
-    return reproduce_quantization(**{**given, **changes})
 
 
 def unmade(work: Any, run: Any) -> dict[str, Any]:
@@ -373,42 +337,3 @@ def test_killed_in_a_run_the_same_command_goes_on_to_the_same_students(
     for table in tables:
         table["runs"][0]["training"]["seconds"] = 0
     assert tables[0] == tables[1]
-
-
-def test_the_page_says_what_was_run_what_not_and_what_others_published(finished: Reproduction) -> None:
-    page = (finished.path / "quantization.html").read_text("utf-8")
-    for text in (
-        "4 of 5 runs are finished",
-        "no teacher large was given: --teacher large=FILE",
-        "could not be acquired, without them",
-        "other data, other networks",
-        "Somebody, 2020",
-        "Ours: teacher, synthetic images",
-        "syper-data reproduce quantization --budget short",
-        "--generator tiny --real CROPS --teacher main=teacher --out OUT",
-    ):
-        assert text in page, text
-    assert str(finished.path) not in page
-    assert "Not the plan" not in page
-    assert page.count('class="whisker"') == 3 * 2 * 4  # three lines a run, with failures and without
-
-
-def test_a_shortened_table_says_so(teacher: Path, tiny: Path, tmp_path: Path) -> None:
-    done = reproduce(teacher, tiny, tmp_path, budget="one", steps=1)
-    assert done.table["runs"][0]["steps"] == 1
-    page = (tmp_path / "quantization.html").read_text("utf-8")
-    assert "Not the plan" in page
-    assert "1 step, planned 3 steps" in page
-
-
-@needs_chromium
-def test_the_page_fits_phone_and_desktop_and_asks_the_network_for_nothing(
-    finished: Reproduction, tmp_path: Path
-) -> None:
-    page = finished.path / "quantization.html"
-    with Browser(tmp_path) as browser:
-        for width in (390, 1280):
-            seen = browser.visit(page, width)
-            assert seen.scroll_width <= seen.client_width <= width
-            assert [r for r in seen.requests if not r.startswith("data:")] == [page.as_uri()]
-            assert seen.console == []

@@ -83,7 +83,8 @@ def test_a_damaged_file_is_refused_with_the_reason(data: bytes, reason: str) -> 
     ],
 )
 def test_a_damaged_storage_is_refused(payload: bytes) -> None:
-    refusal(program(called(named("torch.storage", "_load_from_bytes"), octets(payload))))
+    said = refusal(program(called(named("torch.storage", "_load_from_bytes"), octets(payload))))
+    assert said.startswith("damaged: a storage ")
 
 
 def tensor_of(offset: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> bytes:
@@ -122,7 +123,9 @@ def test_a_tensor_inside_its_storage_is_read() -> None:
 def test_a_tensor_outside_its_storage_is_refused(
     offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
 ) -> None:
-    refusal(tensor_of(offset, shape, strides))
+    said = refusal(tensor_of(offset, shape, strides))
+    assert said.startswith("damaged: ")
+    assert "tensor" in said
 
 
 # Files that would take memory or time out of proportion.
@@ -175,6 +178,8 @@ def test_deep_nesting_is_read_without_recursion() -> None:
 
 def test_deep_nesting_where_a_module_belongs_is_refused() -> None:
     deep = b")" + b"\x85" * 50_000
-    refusal(program(called(named("torch_utils.persistence", "_reconstruct_persistent_obj"), deep)))
-    refusal(program(called(named("torch._utils", "_rebuild_tensor_v2"), deep, deep, deep, deep)))
-    refusal(program(dict_of(a=b"N") + deep + b"Ns"))
+    module = program(called(named("torch_utils.persistence", "_reconstruct_persistent_obj"), deep))
+    tensor = program(called(named("torch._utils", "_rebuild_tensor_v2"), deep, deep, deep, deep))
+    assert refusal(module) == "damaged: a module without the name of its class"
+    assert refusal(tensor) == "damaged: a tensor without a storage"
+    assert refusal(program(dict_of(a=b"N") + deep + b"Ns")).startswith("refused: a tuple as the key")
