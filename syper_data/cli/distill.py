@@ -28,7 +28,10 @@ from syper_data.cli.student_options import student_options
     help="A recognizer's recipe (YAML), best with a section distill.",
 )
 @student_options(
-    data="for all methods but kt with the column subject or, of generated images, label",
+    data=(
+        "for all methods but kt with the column subject or, of generated images, label (without it every image is "
+        "an identity)"
+    ),
     generator=", for kt",
     seed="first weights, order, changes and occlusions",
     start="",

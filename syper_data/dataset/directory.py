@@ -20,6 +20,7 @@ DRIFT = "drift.json"
 DATA = "data"
 TOPUPS = "topups"
 REJECTED = "rejected"  # in an export of kept images: the list of the others
+KEPT = "kept.json"  # there, too, what it holds
 COMPLETE_SCHEMA = "syper-complete/1"
 
 
@@ -57,14 +58,12 @@ class Completion:
         return (json.dumps(content, indent=2) + "\n").encode("utf-8")
 
     @classmethod
-    def from_json(cls, data: bytes, where: str) -> Completion:
+    def from_json(cls, data: bytes, where: str, schema: str = COMPLETE_SCHEMA) -> Completion:
         """Read and check; :class:`InputError` on anything unexpected."""
         try:
             content = json.loads(data)
-            if content["schema"] != COMPLETE_SCHEMA:
-                raise InputError(
-                    f"{where}: schema is {content['schema']!r}, this toolkit reads {COMPLETE_SCHEMA!r}"
-                )
+            if content["schema"] != schema:
+                raise InputError(f"{where}: schema is {content['schema']!r}, this toolkit reads {schema!r}")
             shards = tuple(
                 ShardRecord(str(s["name"]), int(s["rows"]), int(s["bytes"]), str(s["sha256"]))
                 for s in content["shards"]
@@ -220,7 +219,7 @@ class DatasetDirectory:
     def require_complete(self) -> Completion:
         """The completion record, or a :class:`InputError` that says how to finish the dataset."""
         record = self.completion()
-        if record is None and (self.path / REJECTED).is_dir():
+        if record is None and ((self.path / KEPT).exists() or (self.path / REJECTED).is_dir()):
             raise InputError(
                 f"{self.path}: is an export of kept images only; give the dataset that it was made of, or make "
                 "that again with sample --from-manifest"

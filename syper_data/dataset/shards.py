@@ -77,13 +77,15 @@ def open_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     )
 
 
-def read_shard(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
-    """The rows of a shard as dictionaries, a row group at a time.
+def read_shard(
+    path: Path, columns: Sequence[str] | None = None, *, schema: pa.Schema = SCHEMA
+) -> Iterator[dict[str, Any]]:
+    """The rows of a shard of this ``schema`` as dictionaries, a row group at a time.
 
     Raises:
         InputError: the file is truncated, damaged or has another schema.
     """
-    file = open_shard(path)
+    file = open_shard(path, schema)
     try:
         for batch in file.iter_batches(ROW_GROUP, columns=list(columns) if columns else None):
             yield from batch.to_pylist()

@@ -66,7 +66,7 @@ def read_tensor_file(path: Path, kind: str, convert: str | None) -> TensorFile:
             raise InputError(
                 f"{path}: a pickle, not a {kind}; run: syper-data {convert} {path} OUT.safetensors"
             ) from error
-        raise InputError(f"{path}: not a readable safetensors file ({error})") from error
+        raise InputError(f"{path}: not a readable safetensors file ({error}): damaged, or another kind") from error
     return TensorFile(_header(metadata, path, kind), tensors, hashlib.sha256(data).hexdigest())
 
 

@@ -14,12 +14,13 @@ from typing import Any
 import yaml
 
 from syper_data.dataset.directory import REJECTED, Completion, Plan, ShardRecord
+from syper_data.dataset.kept import REJECTED_FILE
 from syper_data.dataset.manifest import Manifest, Run
 from syper_data.dataset.shards import SCHEMA
 from syper_data.errors import UsageError
 from syper_data.filtering.ledger import Ledger
 from syper_data.publishing.audit import audit_text
-from syper_data.publishing.filtered import REJECTED_FILE, kept_schema
+from syper_data.publishing.filtered import kept_schema
 from syper_data.publishing.generator_card import bundled_faults
 from syper_data.rendering.templates import render_template
 

@@ -1,7 +1,7 @@
-"""What makes an exported folder verifiable: the dataset's plan and its completion record.
+"""What makes an exported folder verifiable: the dataset's plan and its completion record, or that of kept images.
 
-With both at its root the folder is a dataset directory itself, here and after a download, and
-``syper-data verify`` checks it like any other. ``load_dataset`` reads the card's ``data_files`` and
+With both at its root ``syper-data verify`` checks the folder like any dataset directory, here and after a
+download. ``load_dataset`` reads the card's ``data_files`` and
 leaves them alone.
 """
 
@@ -12,12 +12,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from syper_data.dataset.atomic import output_errors, write_atomically
-from syper_data.dataset.directory import COMPLETE, DATA, MANIFEST, TOPUPS, DatasetDirectory, topup_path
+from syper_data.dataset.directory import COMPLETE, DATA, KEPT, MANIFEST, TOPUPS, DatasetDirectory, topup_path
+from syper_data.dataset.kept import KeptRecord
 from syper_data.dataset.lock import LOCK_NAME
 from syper_data.dataset.manifest import sha256_hex
 from syper_data.errors import LockedError, VerificationError
 
-PLAN_FILES = (MANIFEST, COMPLETE)
+PLAN_FILES = (MANIFEST, COMPLETE, KEPT)
 
 
 def carry_plans(dataset: DatasetDirectory, folder: Path) -> None:
@@ -34,13 +35,12 @@ def carry_plans(dataset: DatasetDirectory, folder: Path) -> None:
         write_if_other(folder / name, data)
 
 
-def carry_completion(dataset: DatasetDirectory, folder: Path, *, whole: bool) -> None:
-    """Copy the completion record, the last file of an export: it says that all shards are there. Shards
-    of kept images only (not ``whole``) are others than it lists, so then there must be none."""
-    if whole:
-        write_if_other(folder / COMPLETE, (dataset.path / COMPLETE).read_bytes())
-    else:
-        (folder / COMPLETE).unlink(missing_ok=True)
+def carry_completion(dataset: DatasetDirectory, folder: Path, kept: KeptRecord | None) -> None:
+    """Write the last file of an export, which says that all shards are there: a copy of the dataset's
+    completion record or, since shards of kept images are others than it lists, the record of these."""
+    name, other = (COMPLETE, KEPT) if kept is None else (KEPT, COMPLETE)
+    (folder / other).unlink(missing_ok=True)
+    write_if_other(folder / name, (dataset.path / name).read_bytes() if kept is None else kept.to_json())
 
 
 @contextmanager

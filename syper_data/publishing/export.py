@@ -17,6 +17,7 @@ from syper_data.dataset.atomic import atomic_path, remove_leftovers
 from syper_data.dataset.directory import (
     COMPLETE,
     DATA,
+    KEPT,
     MANIFEST,
     REJECTED,
     TOPUPS,
@@ -25,6 +26,7 @@ from syper_data.dataset.directory import (
     PlannedShard,
     ShardRecord,
 )
+from syper_data.dataset.kept import KeptRecord
 from syper_data.dataset.lock import folder_lock
 from syper_data.dataset.shards import check_shard, file_sha256, open_shard
 from syper_data.errors import InputError, OutputError, UsageError, VerificationError
@@ -68,8 +70,8 @@ def export_hf(
     they are, or of a filtered dataset the kept images with their scores and the list of the rejected
     keys (the configuration ``rejected``), the manifest and the plans of top-ups, ``README.md``, a contact
     sheet and ``croissant.json``. It is opened with ``load_dataset``, offline, and compared with the
-    dataset; then, where all images are in it, it gets the completion record, with which ``verify``
-    checks it, also after a download. With ``repo_id`` ("OWNER/NAME") it is pushed to the Hub of
+    dataset; then it gets the completion record (``kept.json`` where it holds kept images only), with which
+    ``verify`` checks it, also after a download. With ``repo_id`` ("OWNER/NAME") it is pushed to the Hub of
     ``HF_ENDPOINT``. The same call again sends only what is missing; the card and the other
     descriptions are always written anew.
 
@@ -116,7 +118,8 @@ def export_hf(
         rejected = None if publication.rejected is None else publication.rejected.rows
         _report(report, "checking", 0, expected.rows)
         check_export(folder, dataset.manifest, expected, publication.schema, rejected)
-        carry_completion(dataset, folder, whole=ledger is None)
+        kept = None if ledger is None else KeptRecord(publication.completion, publication.rejected)
+        carry_completion(dataset, folder, kept)
         _report(report, "checking", expected.rows, expected.rows)
         if repo_id is not None:
             push(folder, repo_id, _pushed(publication), private=private, report=report)
@@ -126,8 +129,7 @@ def export_hf(
 def _pushed(publication: Publication) -> dict[str, int]:
     """Every file of the export, with its images."""
     names = [*_SMALL_FILES, *(f"{TOPUPS}/{i + 1:04d}.json" for i in range(len(publication.topups)))]
-    if publication.ledger is not None:  # then the completion record is of other shards
-        names = [name for name in names if name != COMPLETE]
+    names.remove(KEPT if publication.ledger is None else COMPLETE)
     if publication.rejected is not None:
         names.append(publication.rejected.name)
     return dict.fromkeys(names, 0) | {f"{DATA}/{s.name}": s.rows for s in publication.completion.shards}

@@ -17,12 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from syper_data.dataset.atomic import atomic_path
-from syper_data.dataset.directory import DATA, REJECTED, DatasetDirectory, PlannedShard, ShardRecord
+from syper_data.dataset.directory import DATA, DatasetDirectory, PlannedShard, ShardRecord
+from syper_data.dataset.kept import REJECTED_FILE, shard_name
 from syper_data.dataset.shards import ROW_GROUP, SCHEMA, file_sha256, open_shard, open_writer
 from syper_data.errors import UsageError
 from syper_data.filtering.ledger import Ledger
-
-REJECTED_FILE = f"{REJECTED}/train-00000-of-00001.parquet"
 
 
 def published_scores(ledger: Ledger) -> list[str]:
@@ -57,7 +56,7 @@ def planned_shards(dataset: DatasetDirectory, ledger: Ledger) -> list[tuple[str,
             "shows why; filter again, for example with other --quality-thresholds"
         )
     count = -(-ledger.kept // size)
-    return [(f"train-{i:05d}-of-{count:05d}.parquet", min(size, ledger.kept - i * size)) for i in range(count)]
+    return [(shard_name(i, count), min(size, ledger.kept - i * size)) for i in range(count)]
 
 
 class KeptWriter:

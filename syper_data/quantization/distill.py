@@ -53,7 +53,8 @@ def distill(
     ``method`` is ``kt`` (the default: vectors like the teacher's, images without labels from ``data`` or from a
     ``generator``), ``cls`` (a margin loss on labelled ``data``, no teacher), ``cl`` (both) or ``maskinv`` (both,
     the student's images occluded). ``teacher`` is a bundled recognizer or a recognizer file (default: the
-    bundled one for visible light). Labels are the column ``subject`` or, of generated images, ``label``.
+    bundled one for visible light). Labels are the column ``subject`` or, of generated images, ``label``; a
+    generated image with neither is an identity of its own.
     ``holdout`` leaves a share of the subjects out of training; the log says how well the student tells *them*
     apart. ``recipe`` is that of a recognizer with a section ``distill``, which may say the method, too;
     ``steps`` and ``seed`` replace its values. ``start`` is a bundled recognizer or a recognizer file to begin
@@ -109,7 +110,7 @@ def default_recipe(
         "one_class",
         steps=2000,
         margin=MarginConfig("elasticface-arc", sigma=0.05) if elastic else MarginConfig("cosface"),
-        sampling=SamplingConfig(identities=32, images=2),
+        sampling=SamplingConfig(identities=32, images=2, at_least=1),
         augment=AugmentConfig(cutout=0.0),  # the teacher is asked about the whole eye
         optimiser=OptimiserConfig("adamw", 2e-3, 0.05),
         schedule=ScheduleConfig(margin_warmup=0.3),
@@ -221,11 +222,11 @@ class _People:
         self._subjects: set[str] = set()
 
     def seen(self, images: Iterable[SourceImage]) -> Iterator[SourceImage]:
-        """The same images; generated ones (with a seed) show nobody, and their class is their subject."""
+        """The same images; generated ones (with a seed) show nobody: their class or seed is their subject."""
         for image in images:
             if image.seed is not None:
-                named = image.subject is not None or image.label is None
-                yield image if named else replace(image, subject=f"label {image.label}")
+                named = f"seed {image.seed}" if image.label is None else f"label {image.label}"
+                yield image if image.subject is not None else replace(image, subject=named)
                 continue
             if image.subject is None:
                 self._named = False

@@ -78,7 +78,8 @@ class Student(nn.Module):
         names = [name for name, _ in self.layers()]
         for other in bits.other:
             if not any(fnmatchcase(name, other.layers) for name in names):
-                listed = f"{names[0]}, {names[1]} .. {names[-1]}"
+                blocks = dict.fromkeys(name.partition(".")[0] for name in names)
+                listed = f"in {', '.join(blocks)}; the first and the last are {names[0]} and {names[-1]}"
                 raise ConfigError(f"no layer is called {other.layers}; they are {listed}")
         self.bits = bits
         wanted = layer_bits(self.nodes, bits)

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from syper_data.dataset.atomic import remove_leftovers
-from syper_data.dataset.directory import COMPLETE, DATA, MANIFEST
+from syper_data.dataset.directory import COMPLETE, DATA, KEPT, MANIFEST
 from syper_data.dataset.lock import folder_lock
 from syper_data.errors import InputError, UsageError
 from syper_data.execution import open_pool
@@ -274,7 +274,7 @@ def _check_places(given: str | Path, places: Sequence[Path]) -> None:
         return
     images = Path(given)
     dataset = (images / MANIFEST).is_file()
-    if dataset and not (images / COMPLETE).is_file():
+    if dataset and not any((images / record).is_file() for record in (COMPLETE, KEPT)):
         raise InputError(f"{images}: not complete; finish the dataset first, with the command that began it")
     root = images / DATA if dataset else images
     for place in places:

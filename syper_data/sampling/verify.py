@@ -1,4 +1,4 @@
-"""``verify``: is a dataset directory what its manifest and completion record say?"""
+"""``verify``: is a dataset directory, or an export of its kept images, what its manifest and record say?"""
 
 from __future__ import annotations
 
@@ -7,26 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from syper_data.dataset.directory import COMPLETE, REJECTED, Completion, DatasetDirectory, PlannedShard
-from syper_data.dataset.manifest import sha256_hex
-from syper_data.dataset.shards import file_sha256, open_shard, read_shard
-from syper_data.errors import InputError, UsageError, VerificationError
+from syper_data.dataset.directory import COMPLETE, KEPT, Completion, DatasetDirectory
+from syper_data.dataset.kept import read_kept
+from syper_data.errors import UsageError, VerificationError
 from syper_data.execution import open_pool
 from syper_data.gan.bundled import find_by_digest
-from syper_data.imaging.codec import decode
-from syper_data.sampling.environment import (
-    current_environment,
-    differences,
-    drift_tolerance,
-    require_device,
-    require_same,
-)
-from syper_data.sampling.render import pixel_sha256
+from syper_data.sampling.environment import current_environment, differences, require_device, require_same
+from syper_data.sampling.stored import StoredImages
 
 Report = Callable[[str, int, int], None]
-_LOSSLESS = ("png",)
 
 
 @dataclass(frozen=True)
@@ -57,34 +46,29 @@ def verify(
     images (evenly spread; ``"all"``; 0 for none) are made again and compared. ``accept_drift`` allows another
     kind of machine and compares within ``drift_tolerance`` levels of 0..255.
 
+    An export of kept images is checked in the same way against ``kept.json``; its kept and its rejected keys
+    must together be those of the plan, each once.
+
     Raises:
         VerificationError: the first difference, with file, row and key.
         InputError: no dataset, or not complete; no such generator.
         DriftError: this machine can't give the same bytes.
     """
     dataset = DatasetDirectory.open(Path(path))
-    total = len(dataset)
-    count = _row_count(rows, total)
-    record = dataset.completion()
-    if record is None and (dataset.path / REJECTED).is_dir():
-        dataset.require_complete()  # says that kept images alone can't be verified
-    unplanned = dataset.unplanned_files()
-    if unplanned:
-        raise VerificationError(f"{unplanned[0]}: a shard that the manifest does not plan")
-    if record is None:
-        dataset.require_complete()
-        raise AssertionError("unreachable")
+    kept = read_kept(dataset)
+    record = dataset.require_complete() if kept is None else kept.kept
+    stored = StoredImages(dataset, record, kept)
+    count = _row_count(rows, len(stored))
+    stored.check_names()
     weights, drifted = _means(dataset, record, generator, accept_drift) if count else (None, False)
-    digests: list[str] = []
-    for shard, entry in zip(dataset.shards, record.shards, strict=True):
-        _check_shard_file(dataset, shard, entry.bytes, entry.sha256)
-        digests += _check_rows(dataset, shard)
+
+    def seen(images: int) -> None:
         if report is not None:
-            report("reading", len(digests), total)
-    worst = 0
-    if weights is not None:
-        worst = _regenerate(dataset, weights, count, digests, drifted, workers, report)
-    return Verification(len(record.shards), total, count, worst)
+            report("reading", images, len(stored))
+
+    stored.check(seen)
+    worst = 0 if weights is None else _regenerate(stored, weights, count, drifted, workers, report)
+    return Verification(len(record.shards), len(stored), count, worst)
 
 
 def _means(
@@ -98,8 +82,9 @@ def _means(
     if drifted and not accept_drift:
         for there in environments:
             require_same(there, here, str(dataset.path))
+        name = KEPT if (dataset.path / KEPT).is_file() else COMPLETE
         raise VerificationError(
-            f"{dataset.path / COMPLETE}: made in more than one environment; verify it with --accept-drift"
+            f"{dataset.path / name}: made in more than one environment; verify it with --accept-drift"
         )
     return find_by_digest(dataset.manifest.generator.sha256, generator), drifted
 
@@ -112,65 +97,19 @@ def _row_count(rows: int | str, total: int) -> int:
     return min(rows, total)
 
 
-def _check_shard_file(dataset: DatasetDirectory, shard: PlannedShard, size: int, sha256: str) -> None:
-    path = dataset.shard_path(shard)
-    if not path.is_file():
-        raise VerificationError(f"{path}: missing")
-    found = path.stat().st_size
-    if found != size:
-        raise VerificationError(f"{path}: {found} bytes, {COMPLETE} says {size}")
-    digest = file_sha256(path)
-    if digest != sha256:
-        raise VerificationError(f"{path}: SHA-256 {digest[:16]}..., {COMPLETE} says {sha256[:16]}...")
-
-
-def _check_rows(dataset: DatasetDirectory, shard: PlannedShard) -> list[str]:
-    """The recorded pixel digests of a shard, its rows checked."""
-    path, settings = dataset.shard_path(shard), dataset.manifest.settings
-    keys = shard.keys()
-    try:
-        found = open_shard(path).metadata.num_rows
-    except InputError as error:
-        raise VerificationError(str(error)) from None
-    if found != shard.rows:
-        raise VerificationError(f"{path}: {found} rows, the manifest plans {shard.rows}")
-    channels = 1 if settings.colour_mode == "L" else 3
-    shape = (settings.output_size, settings.output_size, channels)
-    digests = []
-    for row, (values, key) in enumerate(zip(read_shard(path), keys, strict=True)):
-        where = f"{path}, row {row} (seed {key[0]}, label {_name(key[1])})"
-        if (values["seed"], values["label"]) != key:
-            raise VerificationError(f"{where}: holds seed {values['seed']}, label {_name(values['label'])}")
-        if values["spectrum"] != dataset.manifest.generator.spectrum:
-            raise VerificationError(f"{where}: spectrum is {values['spectrum']!r}")
-        try:
-            pixels = decode((values["image"] or {}).get("bytes") or b"", settings.colour_mode, where)
-        except InputError as error:
-            raise VerificationError(str(error)) from None
-        if pixels.shape != shape:
-            raise VerificationError(
-                f"{where}: {pixels.shape[1]}x{pixels.shape[0]} pixels, not {shape[1]}x{shape[0]}"
-            )
-        if settings.image_format in _LOSSLESS and pixel_sha256(pixels) != values["pixel_sha256"]:
-            raise VerificationError(f"{where}: the pixels are not those recorded")
-        digests.append(str(values["pixel_sha256"]))
-    return digests
-
-
 def _regenerate(
-    dataset: DatasetDirectory,
+    stored: StoredImages,
     weights: Path,
     count: int,
-    digests: list[str],
     drifted: bool,
     workers: int | None,
     report: Report | None,
 ) -> int:
-    chosen = sorted({i * len(dataset) // count for i in range(count)})
-    tasks = _blocks_of(dataset, chosen, images=drifted)
-    wanted, worst, done = set(chosen), 0, 0
+    dataset = stored.dataset
+    wanted = {stored.places[i * len(stored) // count]: i * len(stored) // count for i in range(count)}
+    tasks = _blocks_of(dataset, sorted(wanted), images=drifted)
+    worst = done = 0
     setup = {"dataset": str(dataset.path.resolve()), "generator": str(weights.resolve())}
-    stored = _StoredImages(dataset)
     limit = max(1, min(workers or _cores(), len(tasks)))
     job = "syper_data.sampling.worker:remake_rows"
     with open_pool(job, setup, workers=limit, threads=dataset.manifest.settings.threads_per_worker) as pool:
@@ -179,24 +118,24 @@ def _regenerate(
                 continue
             start, result = answer["task"]["first_row"], answer["result"]
             for offset, pixels in enumerate(result["pixels"]):
-                row = start + offset
-                if row not in wanted:
+                row = wanted.get(start + offset)
+                if row is None:
                     continue
                 if drifted:
                     remade = bytes.fromhex(result["images"][offset])
                     worst = max(worst, stored.compare(row, remade))
                 else:
-                    stored.require_equal(row, digests[row], pixels, result["encoded"][offset])
+                    stored.require_equal(row, pixels, result["encoded"][offset])
                 done += 1
             if report is not None:
-                report("regenerating", done, len(chosen))
+                report("regenerating", done, len(wanted))
     return worst
 
 
 def _blocks_of(dataset: DatasetDirectory, rows: list[int], images: bool) -> list[dict[str, Any]]:
     """The tasks that make these rows again: whole blocks of the plan that each row belongs to."""
     block = dataset.manifest.settings.block_size
-    span = block * (10 if len(rows) == len(dataset) else 1)
+    span = block * (10 if 2 * len(rows) > len(dataset) else 1)
     tasks, first = [], 0
     for number, plan in enumerate(dataset.plans):
         total = len(plan.manifest)
@@ -207,52 +146,6 @@ def _blocks_of(dataset: DatasetDirectory, rows: list[int], images: bool) -> list
             )
         first += total
     return tasks
-
-
-class _StoredImages:
-    """Random access to a dataset's rows, for comparison with what was made again."""
-
-    def __init__(self, dataset: DatasetDirectory) -> None:
-        self.dataset = dataset
-        self._shard: int | None = None
-        self._images: list[bytes] = []
-
-    def _at(self, row: int) -> tuple[bytes, str]:
-        shard = next(s for s in reversed(self.dataset.shards) if s.start <= row)
-        path = self.dataset.shard_path(shard)
-        if self._shard != shard.index:
-            self._images = [v["image"]["bytes"] for v in read_shard(path, ["image"])]
-            self._shard = shard.index
-        seed, label = shard.keys()[row - shard.start]
-        where = f"{path}, row {row - shard.start} (seed {seed}, label {_name(label)})"
-        return self._images[row - shard.start], where
-
-    def require_equal(self, row: int, recorded: str, pixels: str, encoded: str) -> None:
-        image, where = self._at(row)
-        if pixels != recorded:
-            raise VerificationError(f"{where}: made again, the pixels differ from those recorded")
-        if sha256_hex(image) != encoded:
-            raise VerificationError(f"{where}: made again, the encoded image differs from the one stored")
-
-    def compare(self, row: int, remade: bytes) -> int:
-        image, where = self._at(row)
-        mode = self.dataset.manifest.settings.colour_mode
-        difference = _levels(decode(image, mode, where), decode(remade, mode, where))
-        tolerance = drift_tolerance(self.dataset.manifest.settings.precision)
-        if difference > tolerance:
-            raise VerificationError(
-                f"{where}: made again here it differs by {difference} levels, "
-                f"more than the {tolerance} that another kind of machine explains"
-            )
-        return difference
-
-
-def _levels(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> int:
-    return int(np.abs(a.astype(np.int16) - b.astype(np.int16)).max()) if a.shape == b.shape else 255
-
-
-def _name(label: int | None) -> str:
-    return "null" if label is None else str(label)
 
 
 def _cores() -> int:

@@ -145,6 +145,18 @@ def test_generated_classes_are_nobody(teacher: Path, tmp_path: Path) -> None:
         assert file.summary["classes"] == 4
 
 
+def test_a_generated_image_without_a_label_is_an_identity_of_its_own(tmp_path: Path) -> None:
+    recipe = replace(SHORT, both_eyes="one_class", sampling=replace(SHORT.sampling, at_least=1))
+    for name, images in (
+        ("none", generated(labels=False)),
+        ("named", (replace(image, subject=f"seed {image.seed}") for image in generated(labels=False))),
+    ):
+        file = read_recognizer(distill(method="cls", data=images, recipe=recipe, out=tmp_path / name))
+        assert file.summary["classes"] == file.summary["images"] == 16
+        assert (file.identities_known, set(file.identities)) == (True, set())
+    assert same(stored(tmp_path / "none")["backbone"], stored(tmp_path / "named")["backbone"])
+
+
 def test_images_without_labels_teach_vectors_and_real_ones_of_nobody_leave_the_people_unknown(
     teacher: Path, tmp_path: Path, tiny: Path
 ) -> None:
@@ -202,6 +214,7 @@ def test_each_method_has_a_recipe_that_fits_its_teacher(teacher: Path) -> None:
         assert recipe.distill == DistillConfig(method)
         assert recipe.backbone.embedding_dim == 128
         assert recipe.spectrum == ("vis" if method == "cls" else "nir")
+        assert recipe.sampling.at_least == 1  # a generator gives one image a seed
         assert recipe.margin.kind == ("elasticface-arc" if method == "maskinv" else "cosface")
     assert default_recipe("maskinv", file, file).backbone == file.config
 
