@@ -14,7 +14,7 @@ from syper_data.dataset.atomic import remove_leftovers, write_atomically
 from syper_data.dataset.directory import DatasetDirectory
 from syper_data.dataset.lock import folder_lock
 from syper_data.dataset.shards import file_sha256
-from syper_data.errors import InputError
+from syper_data.errors import InputError, UsageError
 from syper_data.filtering.identity import DUPLICATE, OVERLAP, Comparison, IdentityAudit, audit_identities
 from syper_data.filtering.ledger import LEDGER, Ledger, write_ledger
 from syper_data.filtering.quality.measures import MeasureSet
@@ -159,6 +159,11 @@ def _thresholds(
     if settings.quality_thresholds not in (None, BUNDLED):
         found, origin = Thresholds.read(str(settings.quality_thresholds)), "file"
         found.require_fit(measures, str(settings.quality_thresholds))
+        if settings.false_rejection_rate not in (DEFAULT_RATE, found.rate) and not settings.typicality:
+            raise UsageError(
+                f"{settings.quality_thresholds}: its limits are for a false-rejection rate of {found.rate:g}, "
+                "which --false-rejection-rate can't change; leave it out, or set limits anew from --reference"
+            )
         return found, origin
     source = _image_source(settings) if settings.quality_thresholds is None else None
     if source is not None and len(source) * settings.false_rejection_rate >= 1:

@@ -102,6 +102,18 @@ def test_real_crops_set_the_thresholds_at_the_rate_asked_for(tmp_path: Path, dat
     assert figures["rejected"] == 20  # noise is no eye
 
 
+def test_a_rate_that_a_file_of_thresholds_would_silence_is_refused(
+    tmp_path: Path, dataset: DatasetDirectory
+) -> None:
+    file = write_thresholds(tmp_path / "t.json")
+    with pytest.raises(
+        UsageError, match=r"t\.json: its limits are for .* of 0\.005, which --false-rejection-rate"
+    ):
+        quality(dataset.path, quality_thresholds=file, false_rejection_rate=0.05)
+    assert not (dataset.path / "ledger.parquet").exists()
+    assert quality(dataset.path, quality_thresholds=file, false_rejection_rate=0.005).figures["kept"] == 20
+
+
 def test_too_few_real_crops_leave_the_bundled_thresholds(tmp_path: Path, dataset: DatasetDirectory) -> None:
     crops = write_crops(tmp_path / "real.parquet", (drawn_eye(i, 32) for i in range(4)))
     assert quality(dataset.path, reference=crops).figures["quality"]["origin"] == "bundled"
