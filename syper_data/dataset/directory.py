@@ -71,7 +71,7 @@ class Completion:
             topups = tuple(str(digest) for digest in content.get("topups", ()))
             record = cls(str(content["manifest_sha256"]), shards, tuple(content.get("drift", ())), topups)
             totals = (int(content["rows"]), int(content["bytes"]))
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
             raise InputError(f"{where}: not a readable completion record") from error
         if totals != (sum(s.rows for s in shards), sum(s.bytes for s in shards)):
             raise InputError(f"{where}: the totals are not the sums over the shards")

@@ -39,7 +39,7 @@ class KeptRecord:
             if rejected is not None:
                 sizes = (int(rejected["rows"]), int(rejected["bytes"]))
                 rejected = ShardRecord(str(rejected["name"]), *sizes, str(rejected["sha256"]))
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise InputError(f"{where}: not a readable record of kept images") from error
         if rejected is not None and rejected.name != REJECTED_FILE:
             raise InputError(f"{where}: the rejected keys lie in {rejected.name!r}, not in {REJECTED_FILE}")

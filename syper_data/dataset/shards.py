@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from syper_data.dataset.atomic import atomic_path
-from syper_data.errors import InputError, OutputError
+from syper_data.errors import InputError, OutputError, VerificationError
 
 ROW_GROUP = 100  # images; what the Hub's viewer and streaming read at once
 
@@ -123,6 +123,21 @@ def file_sha256(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def require_recorded(path: Path, sha256: str, record: str, size: int | None = None) -> None:
+    """Raise :class:`VerificationError` unless a file has the bytes that the file ``record`` says of it."""
+    if not path.is_file():
+        raise VerificationError(f"{path}: missing, though {record} lists it")
+    found = path.stat().st_size
+    if size is not None and found != size:
+        raise VerificationError(f"{path}: {found} bytes, {record} says {size}: make or get it again")
+    digest = file_sha256(path)
+    if digest != sha256:
+        raise VerificationError(
+            f"{path}: SHA-256 {digest[:16]}..., {record} says {sha256[:16]}...: damaged or changed; "
+            "make or get it again"
+        )
 
 
 def _batches(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from syper_data.dataset.atomic import atomic_path
 from syper_data.dataset.directory import COMPLETE, Completion, DatasetDirectory, PlannedShard
 from syper_data.dataset.manifest import sha256_hex
-from syper_data.dataset.shards import file_sha256, read_shard
+from syper_data.dataset.shards import read_shard, require_recorded
 from syper_data.errors import InputError, VerificationError
 from syper_data.execution import open_pool
 from syper_data.filtering.quality.measures import MeasureSet, columns_of
@@ -131,7 +131,7 @@ def score_shards(setup: Mapping[str, Any]) -> Callable[[dict[str, Any], Progress
     def handle(task: dict[str, Any], progress: Progress) -> dict[str, Any]:
         planned = dataset.shards[task["shard"]]
         path = dataset.shard_path(planned)
-        require_recorded(path, task["sha256"])
+        require_recorded(path, task["sha256"], COMPLETE)
         rows = []
         try:
             for row, (values, key) in enumerate(
@@ -175,18 +175,6 @@ def score_range(setup: Mapping[str, Any]) -> Callable[[dict[str, Any], Progress]
         return {"scores": rows, "digests": digests}
 
     return handle
-
-
-def require_recorded(path: Path, sha256: str) -> None:
-    """Raise :class:`VerificationError` unless the shard's bytes are those of the completion record."""
-    if not path.is_file():
-        raise VerificationError(f"{path}: missing, though {COMPLETE} lists it")
-    found = file_sha256(path)
-    if found != sha256:
-        raise VerificationError(
-            f"{path}: SHA-256 {found[:16]}..., {COMPLETE} says {sha256[:16]}...: damaged or changed; "
-            "remove it and run the command that made it again"
-        )
 
 
 def _score_file(dataset: DatasetDirectory, shard: PlannedShard, sha256: str, measures: str) -> Path:

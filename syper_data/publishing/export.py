@@ -28,7 +28,7 @@ from syper_data.dataset.directory import (
 )
 from syper_data.dataset.kept import KeptRecord
 from syper_data.dataset.lock import folder_lock
-from syper_data.dataset.shards import check_shard, file_sha256, open_shard
+from syper_data.dataset.shards import check_shard, file_sha256, open_shard, require_recorded
 from syper_data.errors import InputError, OutputError, UsageError, VerificationError
 from syper_data.filtering.ledger import LEDGER, Ledger, read_ledger
 from syper_data.imaging.codec import decode_rgb
@@ -250,14 +250,7 @@ def _check_space(folder: Path, needed: int) -> None:
 def _read_source(dataset: DatasetDirectory, shard: PlannedShard, record: ShardRecord) -> tuple[int, list[str]]:
     """Check a shard against its record and the manifest; its size in memory and pixel digests."""
     path = dataset.shard_path(shard)
-    if not path.is_file():
-        raise VerificationError(f"{path}: missing, though {COMPLETE} lists it")
-    size = path.stat().st_size
-    if size != record.bytes:
-        raise VerificationError(f"{path}: {size} bytes, {COMPLETE} says {record.bytes}")
-    digest = file_sha256(path)
-    if digest != record.sha256:
-        raise VerificationError(f"{path}: SHA-256 {digest[:16]}..., {COMPLETE} says {record.sha256[:16]}...")
+    require_recorded(path, record.sha256, COMPLETE, record.bytes)
     try:
         check_shard(path, shard.keys())
     except InputError as error:

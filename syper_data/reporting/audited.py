@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from syper_data.dataset.directory import COMPLETE, Completion, DatasetDirectory, PlannedShard
-from syper_data.dataset.shards import file_sha256
-from syper_data.errors import InputError, VerificationError
+from syper_data.dataset.shards import file_sha256, require_recorded
+from syper_data.errors import InputError
 from syper_data.filtering.filter import FILTER
 from syper_data.filtering.ledger import LEDGER, Ledger, read_ledger
 
@@ -94,8 +94,7 @@ class Audited:
         """
         path = self.dataset.shard_path(shard)
         if shard.name not in self._checked:
-            if file_sha256(path) != self.completion.shards[shard.index].sha256:
-                raise VerificationError(f"{path}: SHA-256 is not that of {COMPLETE}: damaged or changed")
+            require_recorded(path, self.completion.shards[shard.index].sha256, COMPLETE)
             self._checked.add(shard.name)
         return path
 

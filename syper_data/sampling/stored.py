@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from syper_data.dataset.directory import COMPLETE, DATA, KEPT, Completion, DatasetDirectory, ShardRecord
 from syper_data.dataset.kept import KeptRecord
 from syper_data.dataset.manifest import sha256_hex
-from syper_data.dataset.shards import SCHEMA, file_sha256, open_shard, read_shard
+from syper_data.dataset.shards import SCHEMA, open_shard, read_shard, require_recorded
 from syper_data.errors import InputError, VerificationError
 from syper_data.imaging.codec import decode
 from syper_data.sampling.environment import drift_tolerance
@@ -68,23 +68,11 @@ class StoredImages:
         """
         folder = self.dataset.path / DATA
         for shard in self.record.shards:
-            self._check_file(folder / shard.name, shard)
+            require_recorded(folder / shard.name, shard.sha256, self._source, shard.bytes)
             self._check_rows(folder / shard.name, shard)
             seen(len(self.digests))
         if self.kept is not None:
             self._check_rejected(self.kept)
-
-    def _check_file(self, path: Path, shard: ShardRecord) -> None:
-        if not path.is_file():
-            raise VerificationError(f"{path}: missing")
-        found = path.stat().st_size
-        if found != shard.bytes:
-            raise VerificationError(f"{path}: {found} bytes, {self._source} says {shard.bytes}")
-        digest = file_sha256(path)
-        if digest != shard.sha256:
-            raise VerificationError(
-                f"{path}: SHA-256 {digest[:16]}..., {self._source} says {shard.sha256[:16]}..."
-            )
 
     def _check_rows(self, path: Path, shard: ShardRecord) -> None:
         settings = self.dataset.manifest.settings
@@ -141,7 +129,7 @@ class StoredImages:
         left = set(range(len(self._keys))) - set(self.places)
         if record.rejected is not None:
             path = self.dataset.path / record.rejected.name
-            self._check_file(path, record.rejected)
+            require_recorded(path, record.rejected.sha256, self._source, record.rejected.bytes)
             try:
                 columns = pq.read_table(path, columns=["seed", "label"]).to_pylist()
             except (pa.ArrowException, OSError, KeyError) as error:

@@ -161,6 +161,8 @@ DAMAGE: list[tuple[Callable[[Path], object], str]] = [
     ),
     (edited(lambda r: r["rejected"].update(name="../x.parquet")), r"lie in '\.\./x.parquet', not in"),
     (edited(lambda r: r.update(rows=7)), "totals"),
+    (edited(lambda r: r["shards"][0].update(rows=float("inf"))), "not a readable completion record"),
+    (edited(lambda r: r["rejected"].update(bytes=float("inf"))), "not a readable record of kept images"),
     (
         edited(lambda r: r.update(rejected=None)),
         "7 of the 30 planned images are neither kept nor rejected, seed 0",
@@ -187,7 +189,9 @@ DAMAGE: list[tuple[Callable[[Path], object], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("damage", "words"), DAMAGE, ids=[words[:40] for _, words in DAMAGE])
+@pytest.mark.parametrize(
+    ("damage", "words"), DAMAGE, ids=[f"{i} {words[:30]}" for i, (_, words) in enumerate(DAMAGE)]
+)
 def test_the_first_thing_that_is_wrong_is_named(
     copy: Path, tiny: Path, damage: Callable[[Path], object], words: str
 ) -> None:
