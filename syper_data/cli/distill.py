@@ -45,6 +45,9 @@ def command(quiet: bool, **options: object) -> None:
     cl       both (SFace-CL)
     maskinv  both; the teacher sees the clean image, the student an occluded one (MaskInv)
 
+    Where every image is an identity of its own, as with a generator without classes, class vectors hardly learn:
+    take a recipe with margin.kind contrastive, such as recognizer/recipes/sface-cls-nir.yaml.
+
     Writes recognizer.safetensors, a checkpoint and a line of training.jsonl every few hundred steps; the same
     command again resumes. Under torchrun, or accelerate launch, the processes share each batch.
     """
