@@ -56,10 +56,11 @@ def distill(
     bundled one for visible light). Labels are the column ``subject`` or, of generated images, ``label``; a
     generated image with neither is an identity of its own (then let the recipe's ``margin.kind`` be
     ``contrastive``: directions of classes hardly learn from one image each). ``holdout`` leaves a share of the
-    subjects out of training; the log says how well the student tells *them* apart. ``recipe`` is that of a recognizer with a section ``distill``, which may say the method, too;
-    ``steps`` and ``seed`` replace its values. ``start`` is a bundled recognizer or a recognizer file to begin
-    with, as ``init_from`` of :func:`syper_data.train_recognizer`. ``report`` is called with what is known of the
-    images, then with each line of the log and, in between, how far the run is.
+    subjects out of training; the log says how well the student tells *them* apart. ``recipe`` is that of a
+    recognizer with a section ``distill``, which may say the method, too; ``steps`` and ``seed`` replace its
+    values. ``start`` is a bundled recognizer or a recognizer file to begin with, as ``init_from`` of
+    :func:`syper_data.train_recognizer`. ``report`` is called with what is known of the images, then with each
+    line of the log and, in between, how far the run is.
 
     Writes what :func:`syper_data.train_recognizer` writes into ``out``, and returns ``recognizer.safetensors``. It
     names the people that teacher and start know, and the subjects of real images; where a real image names none,
