@@ -33,6 +33,14 @@ class ShardRecord:
     bytes: int
     sha256: str
 
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ShardRecord:
+        """Read one entry; a :class:`KeyError`, :class:`TypeError` or :class:`ValueError` where it is none."""
+        for name in ("rows", "bytes"):
+            if type(values[name]) is not int or values[name] < 0:
+                raise ValueError(f"{name} is {values[name]!r}: must be a whole number")
+        return cls(str(values["name"]), values["rows"], values["bytes"], str(values["sha256"]))
+
 
 @dataclass(frozen=True)
 class Completion:
@@ -64,14 +72,13 @@ class Completion:
             content = json.loads(data)
             if content["schema"] != schema:
                 raise InputError(f"{where}: schema is {content['schema']!r}, this toolkit reads {schema!r}")
-            shards = tuple(
-                ShardRecord(str(s["name"]), int(s["rows"]), int(s["bytes"]), str(s["sha256"]))
-                for s in content["shards"]
-            )
+            shards = tuple(ShardRecord.from_dict(s) for s in content["shards"])
             topups = tuple(str(digest) for digest in content.get("topups", ()))
-            record = cls(str(content["manifest_sha256"]), shards, tuple(content.get("drift", ())), topups)
-            totals = (int(content["rows"]), int(content["bytes"]))
-        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+            record = cls(
+                str(content["manifest_sha256"]), shards, tuple(map(dict, content.get("drift", ()))), topups
+            )
+            totals = (content["rows"], content["bytes"])
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise InputError(f"{where}: not a readable completion record") from error
         if totals != (sum(s.rows for s in shards), sum(s.bytes for s in shards)):
             raise InputError(f"{where}: the totals are not the sums over the shards")

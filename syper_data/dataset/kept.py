@@ -9,7 +9,15 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from syper_data.dataset.directory import KEPT, REJECTED, TOPUPS, Completion, DatasetDirectory, ShardRecord
+from syper_data.dataset.directory import (
+    COMPLETE,
+    KEPT,
+    REJECTED,
+    TOPUPS,
+    Completion,
+    DatasetDirectory,
+    ShardRecord,
+)
 from syper_data.errors import InputError, VerificationError
 
 KEPT_SCHEMA = "syper-kept/1"
@@ -35,11 +43,8 @@ class KeptRecord:
         """Read and check; :class:`InputError` on anything unexpected."""
         try:
             content = json.loads(data)
-            rejected = content["rejected"]
-            if rejected is not None:
-                sizes = (int(rejected["rows"]), int(rejected["bytes"]))
-                rejected = ShardRecord(str(rejected["name"]), *sizes, str(rejected["sha256"]))
-        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+            rejected = None if content["rejected"] is None else ShardRecord.from_dict(content["rejected"])
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise InputError(f"{where}: not a readable record of kept images") from error
         if rejected is not None and rejected.name != REJECTED_FILE:
             raise InputError(f"{where}: the rejected keys lie in {rejected.name!r}, not in {REJECTED_FILE}")
@@ -61,7 +66,13 @@ def read_kept(dataset: DatasetDirectory) -> KeptRecord | None:
         raise VerificationError(f"{file}: belongs to another manifest than the one beside it: one was edited")
     if record.kept.topups != tuple(plan.sha256 for plan in dataset.topups):
         raise VerificationError(f"{file}: belongs to other top-ups than those in {TOPUPS}: one was edited")
+    if (dataset.path / COMPLETE).exists():
+        raise VerificationError(
+            f"{dataset.path}: has {COMPLETE} and {KEPT}: one of them belongs to another export"
+        )
     count = len(record.kept.shards)
+    if not count:
+        raise InputError(f"{file}: lists no shard")
     if [s.name for s in record.kept.shards] != [shard_name(i, count) for i in range(count)]:
         raise InputError(f"{file}: its shards are not numbered as those of an export")
     return record

@@ -89,7 +89,7 @@ def read_shard(
     try:
         for batch in file.iter_batches(ROW_GROUP, columns=list(columns) if columns else None):
             yield from batch.to_pylist()
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last: a text that is none
         raise InputError(f"{path}: damaged ({str(error).splitlines()[0]})") from error
 
 

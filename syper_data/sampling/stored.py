@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from syper_data.dataset.directory import COMPLETE, DATA, KEPT, Completion, DatasetDirectory, ShardRecord
+from syper_data.dataset.directory import COMPLETE, DATA, KEPT, REJECTED, Completion, DatasetDirectory, ShardRecord
 from syper_data.dataset.kept import KeptRecord
 from syper_data.dataset.manifest import sha256_hex
 from syper_data.dataset.shards import SCHEMA, open_shard, read_shard, require_recorded
@@ -54,9 +54,12 @@ class StoredImages:
 
     def check_names(self) -> None:
         """Raise :class:`VerificationError` where a shard lies there that is not listed."""
-        listed = {shard.name for shard in self.record.shards}
-        for path in sorted((self.dataset.path / DATA).glob("*.parquet")):
-            if path.name not in listed:
+        folder = self.dataset.path
+        listed = {folder / DATA / shard.name for shard in self.record.shards}
+        if self.kept is not None and self.kept.rejected is not None:
+            listed.add(folder / self.kept.rejected.name)
+        for path in sorted(p for part in (DATA, REJECTED) for p in (folder / part).rglob("*")):
+            if path.suffix.lower() == ".parquet" and path not in listed and not path.name.startswith("."):
                 lists = "the manifest does not plan" if self.kept is None else f"{KEPT} does not list"
                 raise VerificationError(f"{path}: a shard that {lists}")
 
@@ -130,12 +133,10 @@ class StoredImages:
         if record.rejected is not None:
             path = self.dataset.path / record.rejected.name
             require_recorded(path, record.rejected.sha256, self._source, record.rejected.bytes)
-            try:
-                columns = pq.read_table(path, columns=["seed", "label"]).to_pylist()
-            except (pa.ArrowException, OSError, KeyError) as error:
-                raise VerificationError(f"{path}: no list of keys ({str(error).splitlines()[0]})") from error
-            for row, values in enumerate(columns):
-                key = (values["seed"], values["label"])
+            keys = _keys(path)
+            if len(keys) != record.rejected.rows:
+                raise VerificationError(f"{path}: {len(keys)} rows, {KEPT} says {record.rejected.rows}")
+            for row, key in enumerate(keys):
                 place = self._planned(key, f"{path}, row {row}")
                 if place not in left:
                     raise VerificationError(f"{path}, row {row}: {_key(key)} is kept, or comes twice")
@@ -191,6 +192,9 @@ def _with_scores(path: Path) -> pa.Schema:
         found = pq.read_schema(path)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: truncated or damaged ({str(error).splitlines()[0]})") from error
+    twice = [name for name in found.names if found.names.count(name) > 1]
+    if twice:
+        raise InputError(f"{path}: has the column {twice[0]} more than once")
     further = [found.field(i) for i in range(len(SCHEMA), len(found))]
     numbers = [
         pa.types.is_floating(f.type) or pa.types.is_integer(f.type) or pa.types.is_boolean(f.type) for f in further
@@ -198,6 +202,18 @@ def _with_scores(path: Path) -> pa.Schema:
     if not all(numbers):
         raise InputError(f"{path}: its column {further[numbers.index(False)].name} holds no numbers")
     return pa.schema([*SCHEMA, *further])
+
+
+def _keys(path: Path) -> list[Key]:
+    """The keys in a list of rejected images."""
+    try:
+        table = pq.read_table(path, columns=["seed", "label"])
+        whole = all(pa.types.is_integer(kind) for kind in table.schema.types) and len(table.schema) == 2
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise VerificationError(f"{path}: no list of keys ({str(error).splitlines()[0]})") from error
+    if not whole:
+        raise VerificationError(f"{path}: no list of keys (seed and label are {table.schema.types})")
+    return list(zip(table["seed"].to_pylist(), table["label"].to_pylist(), strict=True))
 
 
 def _levels(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> int:

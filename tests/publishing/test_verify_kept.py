@@ -135,6 +135,21 @@ def forged(rows: pa.Table) -> pa.Table:
     return column("image", 0, values["image"])(column("pixel_sha256", 0, values["pixel_sha256"])(rows))
 
 
+def lists_as_seeds(rows: pa.Table) -> pa.Table:
+    return rows.set_column(0, "seed", pa.array([[seed] for seed in rows["seed"].to_pylist()]))
+
+
+def without_rejected(folder: Path) -> None:
+    (folder / REJECTED).unlink()
+    edited(lambda record: record.update(rejected=None))(folder)
+
+
+def no_text(rows: pa.Table) -> pa.Table:
+    """A spectrum that is not UTF-8."""
+    spectrum = pa.array([b"\xff"] * len(rows), pa.binary()).cast(pa.string(), safe=False)
+    return rows.set_column(rows.schema.get_field_index("spectrum"), rows.schema.field("spectrum"), spectrum)
+
+
 def flip(folder: Path) -> None:
     data = bytearray((folder / SHARD).read_bytes())
     data[500] ^= 1
@@ -162,9 +177,23 @@ DAMAGE: list[tuple[Callable[[Path], object], str]] = [
     (edited(lambda r: r["rejected"].update(name="../x.parquet")), r"lie in '\.\./x.parquet', not in"),
     (edited(lambda r: r.update(rows=7)), "totals"),
     (edited(lambda r: r["shards"][0].update(rows=float("inf"))), "not a readable completion record"),
+    (edited(lambda r: r["shards"][0].update(rows=23.0)), "not a readable completion record"),
+    (edited(lambda r: r["rejected"].update(rows=True)), "not a readable record of kept images"),
+    (edited(lambda r: r["rejected"].update(rows=6)), "7 rows, kept.json says 6"),
+    (edited(lambda r: r.update(drift=["x"])), "not a readable completion record"),
+    (edited(lambda r: r.update(shards=[], rows=0, bytes=0)), "kept.json: lists no shard"),
+    (lambda f: (f / "complete.json").write_text("{}"), "has complete.json and kept.json"),
+    (
+        lambda f: (f / "data/x=1").mkdir() or shutil.copy(f / SHARD, f / "data/x=1/m.PARQUET"),
+        "m.PARQUET: a shard that",
+    ),
+    (
+        lambda f: shutil.copy(f / REJECTED, f / "rejected/more.parquet"),
+        "more.parquet: a shard that kept.json does not",
+    ),
     (edited(lambda r: r["rejected"].update(bytes=float("inf"))), "not a readable record of kept images"),
     (
-        edited(lambda r: r.update(rejected=None)),
+        without_rejected,
         "7 of the 30 planned images are neither kept nor rejected, seed 0",
     ),
     (
@@ -186,6 +215,9 @@ DAMAGE: list[tuple[Callable[[Path], object], str]] = [
     (lambda f: table(f, REJECTED, column("seed", 0, 1)), "row 0: seed 1, label null is kept, or comes twice"),
     (lambda f: table(f, REJECTED, column("seed", 0, 99)), "row 0: seed 99, label null is not in the plan"),
     (lambda f: table(f, REJECTED, lambda t: t.drop_columns(["seed"])), "no list of keys"),
+    (lambda f: table(f, REJECTED, lists_as_seeds), "no list of keys"),
+    (lambda f: table(f, SHARD, lambda t: t.append_column("seed", t["seed"])), "the column seed more than once"),
+    (lambda f: table(f, SHARD, no_text), "data/train-00000-of-00001.parquet: damaged"),
 ]
 
 
