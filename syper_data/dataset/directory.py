@@ -80,7 +80,10 @@ class Completion:
             totals = (content["rows"], content["bytes"])
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise InputError(f"{where}: not a readable completion record") from error
-        if totals != (sum(s.rows for s in shards), sum(s.bytes for s in shards)):
+        if [type(n) for n in totals] != [int, int] or totals != (
+            sum(s.rows for s in shards),
+            sum(s.bytes for s in shards),
+        ):
             raise InputError(f"{where}: the totals are not the sums over the shards")
         return record
 
@@ -208,6 +211,10 @@ class DatasetDirectory:
         file = self.path / COMPLETE
         if not file.exists():
             return None
+        if (self.path / KEPT).exists():
+            raise VerificationError(
+                f"{self.path}: has {COMPLETE} and {KEPT}: one of them belongs to another export"
+            )
         record = Completion.from_json(file.read_bytes(), str(file))
         if record.manifest_sha256 != self.manifest_sha256:
             raise VerificationError(
@@ -226,10 +233,15 @@ class DatasetDirectory:
     def require_complete(self) -> Completion:
         """The completion record, or a :class:`InputError` that says how to finish the dataset."""
         record = self.completion()
-        if record is None and ((self.path / KEPT).exists() or (self.path / REJECTED).is_dir()):
+        if record is None and (self.path / KEPT).exists():
             raise InputError(
                 f"{self.path}: is an export of kept images only; give the dataset that it was made of, or make "
                 "that again with sample --from-manifest"
+            )
+        if record is None and (self.path / REJECTED).is_dir():
+            raise InputError(
+                f"{self.path}: is an export of kept images without its {KEPT}: run the same export-hf command "
+                "again, or download it again"
             )
         if record is None:
             left = self.missing_shards()

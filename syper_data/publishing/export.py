@@ -25,8 +25,9 @@ from syper_data.dataset.directory import (
     DatasetDirectory,
     PlannedShard,
     ShardRecord,
+    topup_path,
 )
-from syper_data.dataset.kept import KeptRecord
+from syper_data.dataset.kept import REJECTED_FILE, KeptRecord
 from syper_data.dataset.lock import folder_lock
 from syper_data.dataset.shards import check_shard, file_sha256, open_shard, require_recorded
 from syper_data.errors import InputError, OutputError, UsageError, VerificationError
@@ -170,6 +171,11 @@ def _require_own(folder: Path, dataset: DatasetDirectory, ledger: Ledger | None)
         folders |= {TOPUPS, REJECTED}
     strangers = [p for p in there if p.name not in (*_SMALL_FILES, *folders)]
     strangers += [p for p in (folder / DATA).glob("*") if p.name[0] != "." and p.name not in planned]
+    ours = {topup_path(folder, i) for i in range(len(dataset.topups))}
+    if ledger is not None and ledger.kept < len(dataset):
+        ours.add(folder / REJECTED_FILE)
+    further = [p for part in (TOPUPS, REJECTED) for p in (folder / part).glob("*") if p.name[0] != "."]
+    strangers += [p for p in further if p not in ours]
     if strangers:
         raise UsageError(
             f"{min(strangers)}: is no part of an export of {dataset.path}; move it away or choose another --out"

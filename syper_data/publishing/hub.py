@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from syper_data.dataset.directory import DATA
+from syper_data.dataset.directory import COMPLETE, DATA, KEPT, REJECTED, TOPUPS
 from syper_data.errors import SyperError, UsageError
 from syper_data.imaging.hub_source import LOGIN, causes, hub_token, quiet_downloads, redact
 
@@ -119,11 +119,13 @@ def _check_repository(info: Any, repo_id: str, files: Container[str], private: b
             "another --repo-id"
         )
     there = [file.rfilename for file in info.siblings or ()]
-    strangers = sorted(name for name in there if name.startswith(f"{DATA}/") and name not in files)
+    folders = tuple(f"{part}/" for part in (DATA, REJECTED, TOPUPS))
+    ours = [name for name in there if name.startswith(folders) or name in (COMPLETE, KEPT)]
+    strangers = sorted(name for name in ours if name not in files)
     if strangers:
         raise UsageError(
-            f"{repo_id}: holds {strangers[0]}, which is no part of this dataset and would be loaded with "
-            "it; delete it on the Hub or choose another --repo-id"
+            f"{repo_id}: holds {strangers[0]}, which is no part of this dataset and would be loaded or checked "
+            "with it; delete it on the Hub or choose another --repo-id"
         )
 
 

@@ -18,6 +18,7 @@ from syper_data.gan.generator_file import GeneratorFile
 from syper_data.imaging.holdout import is_held_out
 from syper_data.imaging.pixels import resize
 from syper_data.imaging.source import SourceImage
+from syper_data.imaging.spectrum import SPECTRA, OneSpectrum
 from syper_data.quantization.distillation_run import DistillationRun, UnlabelledLessons, check_alike
 from syper_data.quantization.images import Feed, Pixels, Source, StoredImages, open_feed, open_sources
 from syper_data.recognition.augment import AugmentConfig
@@ -27,7 +28,7 @@ from syper_data.recognition.config import BackboneConfig
 from syper_data.recognition.distillation import METHODS, DistillConfig
 from syper_data.recognition.eyes import load_eyes
 from syper_data.recognition.initialisation import joined_identities
-from syper_data.recognition.margins import MarginConfig
+from syper_data.recognition.margins import CONTRASTIVE, MarginConfig
 from syper_data.recognition.recipe import OptimiserConfig, RecognizerRecipe, SamplingConfig, ScheduleConfig
 from syper_data.recognition.recognizer_file import RecognizerFile, identity_digest
 from syper_data.recognition.training import RecognizerFolder, how_read, labelled_sources
@@ -68,7 +69,8 @@ def distill(
 
     Raises:
         UsageError: an unknown method, options that exclude each other, or a share out of range.
-        InputError: an unusable image, teacher or start, no labels, vectors of other lengths, or ``out`` holds
+        InputError: an unusable image, teacher or start, no labels, labelled images of another spectrum than the
+            recipe's (without one: the teacher's or the start's), vectors of other lengths, or ``out`` holds
             another run.
         ConfigError: the recipe makes no sense, or its batch does not divide over the processes.
         LockedError: another process is writing into ``out``.
@@ -168,11 +170,18 @@ def _open(
         held_out = None if holdout is None else partial(is_held_out, share=holdout)
         if holdout is not None:
             is_held_out("", holdout)  # a share out of range is said before anything is read
-        sources = [people.seen(images) for images in labelled_sources(data, columns)]
+        light = {name: f"spectrum: {name}" for name in SPECTRA}
+        spectrum = OneSpectrum(recipe.spectrum, light)
+        sources = [people.seen(spectrum.checked(images)) for images in labelled_sources(data, columns)]
         at_least = recipe.sampling.at_least
         eyes = load_eyes(sources, size, recipe.both_eyes, at_least=at_least, held_out=held_out)
         run = DistillationRun(recipe, LabelledLessons(eyes.training, recipe), teacher, start)
         summary = {**eyes.summary, **origin, "holdout": holdout, **how_read(data, columns)}
+        if eyes.training.classes == len(eyes.training) and recipe.margin.kind != CONTRASTIVE:
+            summary["note"] = (
+                "every image is an identity of its own, from which class vectors hardly learn: margin.kind "
+                "contrastive in the recipe does"
+            )
         watched = () if eyes.validation is None else eyes.validation.first(recipe.validation_images).pixels
         known, compared = people.digests(eyes.training.subjects), eyes.validation
         if compared is not None and size != recipe.backbone.input_size:

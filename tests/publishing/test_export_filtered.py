@@ -99,6 +99,26 @@ def test_the_same_export_again_changes_no_byte_and_another_ledger_needs_another_
         syper_data.export_hf(dataset.path, out=out)
 
 
+def test_lists_of_another_export_are_not_left_lying_in_the_folder(tmp_path: Path) -> None:
+    dataset = audited(tmp_path / "eyes")
+    out = syper_data.export_hf(dataset.path, out=tmp_path / "hf")
+    (out / "rejected" / "more.parquet").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"more.parquet: is no part of an export"):
+        syper_data.export_hf(dataset.path, out=out)
+    (out / "rejected" / "more.parquet").unlink()
+    (out / "topups").mkdir()
+    (out / "topups" / "0001.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"0001.json: is no part of an export"):
+        syper_data.export_hf(dataset.path, out=out)
+    (out / "topups" / "0001.json").unlink()
+    for shard in (out / "data").iterdir():
+        shard.unlink()
+    audited(tmp_path / "again" / "eyes", {})
+    (dataset.path / "ledger.parquet").write_bytes((tmp_path / "again/eyes/ledger.parquet").read_bytes())
+    with pytest.raises(UsageError, match=r"rejected.train-00000-of-00001.parquet: is no part of an export"):
+        syper_data.export_hf(dataset.path, out=out)
+
+
 def test_a_dataset_of_which_nothing_is_kept_is_not_published(tmp_path: Path) -> None:
     dataset = audited(tmp_path / "eyes", {seed: ["blurred"] for seed in range(20)})
     with pytest.raises(UsageError, match=r"no image is kept.*syper-data report shows why; .*--quality-thresholds"):

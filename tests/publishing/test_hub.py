@@ -174,14 +174,15 @@ def test_private_data_is_not_sent_to_a_public_repository(exported: Path, hub: Lo
     assert hub.uploads == []
 
 
-def test_shards_of_another_dataset_in_the_repository_are_not_mixed_with_these(
-    exported: Path, hub: LoopbackHub, tmp_path: Path
+@pytest.mark.parametrize("name", ["data/train-00000-of-00001.parquet", "kept.json"])
+def test_files_of_another_dataset_in_the_repository_are_not_mixed_with_these(
+    exported: Path, hub: LoopbackHub, tmp_path: Path, name: str
 ) -> None:
-    old = {"README.md": b"old", "data/train-00000-of-00001.parquet": b"old"}
+    old = {"README.md": b"old", name: b"old"}
     hub.repositories[REPO] = Repository(False, dict(old))
     answer = push(hub, exported, tmp_path)
     assert answer["error"] == "UsageError"
-    assert "me/eyes: holds data/train-00000-of-00001.parquet" in answer["text"]
+    assert f"me/eyes: holds {name}" in answer["text"]
     assert hub.repositories[REPO].files == old
 
 

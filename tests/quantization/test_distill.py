@@ -142,7 +142,7 @@ def test_generated_classes_are_nobody(teacher: Path, tmp_path: Path) -> None:
         )
         file = read_recognizer(path)
         assert (file.identities_known, set(file.identities)) == (True, known)
-        assert file.summary["classes"] == 4
+        assert file.summary["classes"] == 4 and "note" not in file.summary
 
 
 def test_a_generated_image_without_a_label_is_an_identity_of_its_own(tmp_path: Path) -> None:
@@ -153,6 +153,7 @@ def test_a_generated_image_without_a_label_is_an_identity_of_its_own(tmp_path: P
     ):
         file = read_recognizer(distill(method="cls", data=images, recipe=recipe, out=tmp_path / name))
         assert file.summary["classes"] == file.summary["images"] == 16
+        assert "every image is an identity of its own" in file.summary["note"]
         assert (file.identities_known, set(file.identities)) == (True, set())
     assert same(stored(tmp_path / "none")["backbone"], stored(tmp_path / "named")["backbone"])
 
@@ -181,6 +182,7 @@ def test_options_that_make_no_sense_are_refused_before_anything_is_written(
     wide = save_random_recognizer(tmp_path / "w.safetensors", BackboneConfig("mobilefacenet", 112, 512, "pooling"))
     sideless = [replace(image, side=None) for image in people(4)]
     unnamed = [replace(image, subject=None) for image in people(4)]
+    foreign = [replace(image, spectrum="vis") for image in people(4)]
     plain = replace(MASKED, distill=None)
     wrong: list[tuple[dict[str, Any], type[SyperError], str]] = [
         ({"method": "kd"}, UsageError, "--method is 'kd': must be kt, cls, cl, maskinv"),
@@ -197,6 +199,7 @@ def test_options_that_make_no_sense_are_refused_before_anything_is_written(
         ({"holdout": 1.5}, UsageError, r"--holdout is 1\.5"),
         ({"data": unnamed}, InputError, "names no subject"),
         ({"data": sideless}, InputError, "names no side"),
+        ({"data": foreign}, InputError, "spectrum is vis, the recipe says nir"),
         ({"teacher": wide}, InputError, "vectors of length 512, the student's have 128"),
         ({"teacher": "nobody"}, InputError, "nobody: "),
         ({"steps": 0}, UsageError, "steps is 0"),
